@@ -1,0 +1,53 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+// AVX2 and FMA everywhere, so that SIMD8<Float> is one register and inlined code agrees between modules; bounds checks
+// stay on outside Kernels.
+let vector: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+let kernel: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3", "-Ounchecked"])]
+
+func floor(_ name: String, _ below: [Target.Dependency], settings: [SwiftSetting] = vector) -> Target {
+  .target(name: name, dependencies: below, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, exclude: ["Fixtures"],
+    swiftSettings: vector)
+}
+
+let package = Package(
+  name: "byol-dist",
+  products: [.executable(name: "byol-dist", targets: ["byol-dist"])],
+  targets: [
+    .systemLibrary(name: "CMPI"),
+    .systemLibrary(name: "COpenBLAS"),
+    .systemLibrary(name: "CPNG"),
+    .systemLibrary(name: "CZlib"),
+    floor("Kernels", ["COpenBLAS"], settings: kernel),
+    floor("Collectives", ["CMPI"]),
+    floor("Files", ["CZlib"]),
+    floor("Layers", ["Kernels", "Collectives"]),
+    floor("Images", ["Kernels", "CPNG"]),
+    floor("Methods", ["Kernels", "Collectives", "Layers"]),
+    floor("Evaluation", ["Kernels", "Collectives", "COpenBLAS"]),
+    floor("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    .executableTarget(
+      name: "byol-dist",
+      dependencies: ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files"],
+      swiftSettings: vector),
+    .executableTarget(
+      name: "multirank-tests",
+      dependencies: ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files"],
+      path: "Tests/MultiRank", swiftSettings: vector),
+    tests("Kernels", ["Files"]),
+    tests("Files", []),
+    tests("Collectives", []),
+    tests("Layers", ["Kernels", "Collectives", "Files"]),
+    tests("Images", ["Kernels", "Files"]),
+    tests("Methods", ["Kernels", "Collectives", "Layers", "Files"]),
+    tests("Evaluation", ["Kernels", "Collectives", "Files"]),
+    tests("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
