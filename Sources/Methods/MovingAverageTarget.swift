@@ -2,8 +2,8 @@ import Collectives
 import Kernels
 import Layers
 
-/// Where the moving average is computed.
-public enum MovingAveragePlace: String, CaseIterable, Codable, Sendable {
+/// Who computes the target's update.
+public enum EMAPlacement: String, CaseIterable, Codable, Sendable {
   /// On rank 0, which sends it to all others.
   case rank0
   /// On every rank from its own replica: the same bits without the message.
@@ -16,13 +16,13 @@ public enum MovingAverageTarget {
   /// buffer. Collective where the place is rank 0. Running statistics are the target's own and stay.
   /// - Throws: `CollectiveError`.
   public static func update(
-    target: ParameterStore, online: ParameterStore, tau: Double, place: MovingAveragePlace,
+    target: ParameterStore, online: ParameterStore, tau: Double, placement: EMAPlacement,
     communicator: Communicator, team: ThreadTeam
   ) throws {
-    if place == .everyRank || communicator.rank == 0 {
+    if placement == .everyRank || communicator.rank == 0 {
       ParameterUpdates.movingAverage(
         target: target.values.pointer, online: online.values.pointer, count: target.values.count, tau: tau, team: team)
     }
-    if place == .rank0 { try communicator.broadcast(target.values.floats, from: 0) }
+    if placement == .rank0 { try communicator.broadcast(target.values.floats, from: 0) }
   }
 }

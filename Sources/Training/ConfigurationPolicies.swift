@@ -21,11 +21,3 @@ public enum EMASchedule: String, CaseIterable, Codable, Sendable {
   case cosine
   case constant
 }
-
-/// Who computes the target's update.
-public enum EMAPlacement: String, CaseIterable, Codable, Sendable {
-  /// Rank 0, which broadcasts it.
-  case rank0
-  /// Every rank for itself, bitwise the same.
-  case everyRank = "every-rank"
-}
