@@ -1,15 +1,3 @@
-/// Eight floats from any address.
-@inline(__always)
-func load8(_ pointer: UnsafePointer<Float>) -> SIMD8<Float> {
-  UnsafeRawPointer(pointer).loadUnaligned(as: SIMD8<Float>.self)
-}
-
-/// Eight floats to any address.
-@inline(__always)
-func store8(_ value: SIMD8<Float>, _ pointer: UnsafeMutablePointer<Float>) {
-  UnsafeMutableRawPointer(pointer).storeBytes(of: value, as: SIMD8<Float>.self)
-}
-
 /// One row of 16 products in two registers.
 struct RegisterRow {
   var low = SIMD8<Float>(repeating: 0)
