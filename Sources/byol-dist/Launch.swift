@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Images
 import Training
 
 /// What the exit status tells whoever started the program.
@@ -16,6 +17,8 @@ enum ExitStatus: Int32 {
   init(for error: any Error) {
     switch error {
     case is UsageError: self = .usage
+    case ImageError.noMoreBatches: self = .failed
+    case is ImageError: self = .usage
     case let error as FileError:
       let mendable = [ENOENT, EACCES, EPERM, ENOTDIR, EISDIR, EEXIST, EROFS, ENAMETOOLONG, ELOOP]
       self = error.code.map(mendable.contains) ?? true ? .usage : .failed

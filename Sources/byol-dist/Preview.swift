@@ -1,3 +1,4 @@
+import Images
 import Training
 
 /// What `data preview` is asked for: a contact sheet of originals above their two views.
@@ -23,9 +24,15 @@ package struct PreviewRequest: Equatable, Sendable {
       },
     ]
 
-  /// Draws and writes the sheet; one process does.
-  /// - Throws: `UsageError`.
+  /// Draws the first training images and writes the sheet; one process does.
+  /// - Throws: `ImageError` for data that cannot be read and a file that cannot be written.
   func run() throws {
-    throw UsageError("data preview: not available in this version")
+    guard let out else { preconditionFailure("a preview is parsed with its file") }
+    let dataset = try DatasetSource.open(configuration.data, seed: configuration.seed).train
+    let size = configuration.imageSize == 0 ? max(dataset.height, dataset.width) : configuration.imageSize
+    let recipe = ViewRecipe(policy: configuration.augment, imageSize: size, seed: configuration.seed)
+    let sheet = contactSheet(dataset: dataset, recipe: recipe, count: count)
+    try sheet.write(path: out)
+    print("\(out): \(min(count, dataset.count)) images of \(dataset.name) above their two views of \(size) pixels")
   }
 }
