@@ -47,7 +47,9 @@ public final class CheckpointStore {
   public static func name(step: Int) -> String { "step-" + String(format: "%08d", step) }
 
   static func step(name: String) -> Int? {
-    guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), self.name(step: step) == name else { return nil }
+    guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), step >= 0, self.name(step: step) == name else {
+      return nil
+    }
     return step
   }
 

@@ -38,11 +38,12 @@ public enum ProgressText {
     let texts = [
       "step \(count)  loss \(loss)  cosine positive \(positive) negative \(negative)  \(rate) images/s  \(left)",
       "step \(count)  loss \(loss)  pos \(positive) neg \(negative)  \(rate) img/s  \(left)",
+      "\(count)  loss \(loss)  pos \(positive) neg \(negative)  \(rate) img/s  \(left)",
       "\(count)  loss \(loss)  pos \(positive) neg \(negative)  \(left)",
       "\(count)  loss \(loss)  \(left)",
       "\(count)  \(left)",
     ]
-    for text in texts where text.count + 14 <= room {
+    for text in texts where text.count + 10 <= room {
       let width = min(room - text.count - 4, 40)
       return "[" + filled(reading, width: width) + "]  " + text
     }
