@@ -14,8 +14,11 @@ package final class GroupNorm: Normalization {
   /// For each image: Σ g and Σ g xhat of each channel.
   private let sums: UnsafeMutablePointer<Double>
 
-  /// The number of groups for a layer of `channels`: the largest divisor not above 32, as the paper's default.
-  package static func groups(_ channels: Int) -> Int { (1...min(32, channels)).last { channels % $0 == 0 } ?? 1 }
+  /// The number of groups for a layer of `channels`: the largest divisor not above 32, as the paper's default, that
+  /// leaves each at least two channels: one number alone, as a head of few channels would have it, is normalised to 0.
+  package static func groups(_ channels: Int) -> Int {
+    (1...max(1, min(32, channels / 2))).last { channels % $0 == 0 } ?? 1
+  }
 
   package init(
     _ name: String, groups: Int, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext
