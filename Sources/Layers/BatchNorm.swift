@@ -6,9 +6,9 @@ import Kernels
 /// A view's images are cut into segments that share statistics (one, or one a ghost batch); where the scope is wider
 /// than the rank, the sums of all segments cross the ranks in one all-reduce. Statistics are biased to normalise and
 /// unbiased in the running variance, accumulate in double, and each view updates the running statistics once, in order.
-final class BatchNorm: Normalization {
-  static let epsilon = 1e-5
-  static let momentum = 0.1
+package final class BatchNorm: Normalization {
+  package static let epsilon = 1e-5
+  package static let momentum = 0.1
 
   private let channels: Int
   private let rowsPerImage: Int
@@ -27,7 +27,7 @@ final class BatchNorm: Normalization {
   private static let vectorsPerSegment = 5
   private var segments: Int { context.layout.views * segmentsPerView }
 
-  init(_ name: String, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext) {
+  package init(_ name: String, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext) {
     self.channels = channels
     self.rowsPerImage = rowsPerImage
     self.context = context
@@ -53,7 +53,7 @@ final class BatchNorm: Normalization {
     partials.deallocate()
   }
 
-  func forward(
+  package func forward(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) throws {
@@ -67,7 +67,7 @@ final class BatchNorm: Normalization {
     normalize(x, residual: residual, relu: relu, output: output, images: images, weights: weights)
   }
 
-  func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
+  package func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
     normalize(x, residual: nil, relu: true, output: output, images: images, weights: weights)
   }
 
@@ -85,7 +85,7 @@ final class BatchNorm: Normalization {
     }
   }
 
-  func backward(
+  package func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws {

@@ -1,9 +1,9 @@
 import Kernels
 
 /// A convolution without bias and the normalisation behind it: the unit that residual networks are made of.
-final class ConvolutionNorm {
-  let shape: ConvolutionShape
-  let norm: any Normalization
+package final class ConvolutionNorm {
+  package let shape: ConvolutionShape
+  package let norm: any Normalization
   private let convolution: Convolution
   private let filter: Parameter
   private let context: NetworkContext
@@ -13,7 +13,7 @@ final class ConvolutionNorm {
   var inputFloats: Int { shape.images * shape.height * shape.width * shape.inputChannels }
 
   /// - Parameter role: where the convolution's output goes in a network that keeps nothing.
-  init(
+  package init(
     convolution name: String, norm normName: String, _ kind: NormKind, shape: ConvolutionShape,
     sharedAs role: SharedMaps.Role, plan: ParameterPlan, context: NetworkContext
   ) {
@@ -31,7 +31,7 @@ final class ConvolutionNorm {
   }
 
   /// output = relu?(norm(convolution(input)) (+ residual)).
-  func forward(
+  package func forward(
     _ input: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) throws {
@@ -41,12 +41,12 @@ final class ConvolutionNorm {
   }
 
   /// relu(norm(...)) of the last forward pass, computed again.
-  func activation(into output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
+  package func activation(into output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
     norm.apply(sum.pointer, output: output, images: images, weights: weights)
   }
 
   /// The norm's backward pass; see `Normalization.backward`.
-  func backwardNorm(
+  package func backwardNorm(
     _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, into sumGradient: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) throws {
@@ -55,7 +55,7 @@ final class ConvolutionNorm {
   }
 
   /// The convolution's backward pass: the filter's gradient and, where wanted, the input's.
-  func backwardConvolution(
+  package func backwardConvolution(
     _ sumGradient: UnsafePointer<Float>, input: UnsafePointer<Float>, into inputGradient: UnsafeMutablePointer<Float>?,
     accumulate: Bool, images: Int, weights: Weights
   ) {

@@ -2,7 +2,7 @@ import Kernels
 
 /// Group norm (Wu & He 2018) and, with one group, layer norm (Ba et al. 2016): statistics over a sample's own
 /// activations, so nothing of other images enters. As torch.nn.GroupNorm; with one row an image as torch.nn.LayerNorm.
-final class GroupNorm: Normalization {
+package final class GroupNorm: Normalization {
   private let groups: Int
   private let channels: Int
   private let rowsPerImage: Int
@@ -14,10 +14,15 @@ final class GroupNorm: Normalization {
   /// For each image: Σ g and Σ g xhat of each channel.
   private let sums: UnsafeMutablePointer<Double>
 
-  /// The number of groups for a layer of `channels`: the largest divisor not above 32, as the paper's default.
-  static func groups(_ channels: Int) -> Int { (1...min(32, channels)).last { channels % $0 == 0 } ?? 1 }
+  /// The number of groups for a layer of `channels`: the largest divisor not above 32, as the paper's default, that
+  /// leaves each at least two channels: one number alone, as a head of few channels would have it, is normalised to 0.
+  package static func groups(_ channels: Int) -> Int {
+    (1...max(1, min(32, channels / 2))).last { channels % $0 == 0 } ?? 1
+  }
 
-  init(_ name: String, groups: Int, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext) {
+  package init(
+    _ name: String, groups: Int, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext
+  ) {
     self.groups = groups
     self.channels = channels
     self.rowsPerImage = rowsPerImage
@@ -30,7 +35,7 @@ final class GroupNorm: Normalization {
 
   deinit { sums.deallocate() }
 
-  func forward(
+  package func forward(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) {
@@ -40,7 +45,7 @@ final class GroupNorm: Normalization {
     normalize(x, residual: residual, relu: relu, output: output, images: images, weights: weights)
   }
 
-  func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
+  package func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
     normalize(x, residual: nil, relu: true, output: output, images: images, weights: weights)
   }
 
@@ -90,7 +95,7 @@ final class GroupNorm: Normalization {
     }
   }
 
-  func backward(
+  package func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) {

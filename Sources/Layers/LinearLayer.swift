@@ -1,14 +1,14 @@
 import Kernels
 
 /// y = x W + b with W [inputs x outputs] in memory, [outputs x inputs] in files, as torch.nn.Linear.
-final class LinearLayer {
-  let inputs: Int
-  let outputs: Int
+package final class LinearLayer {
+  package let inputs: Int
+  package let outputs: Int
   private let context: NetworkContext
   private let weight: Parameter
   private let bias: Parameter
 
-  init(_ name: String, inputs: Int, outputs: Int, plan: ParameterPlan, context: NetworkContext) {
+  package init(_ name: String, inputs: Int, outputs: Int, plan: ParameterPlan, context: NetworkContext) {
     self.inputs = inputs
     self.outputs = outputs
     self.context = context
@@ -18,7 +18,7 @@ final class LinearLayer {
   }
 
   /// input [rows x inputs] to output [rows x outputs].
-  func forward(
+  package func forward(
     _ input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, rows: Int, weights: Weights
   ) {
     let shift = weights.value(bias)
@@ -30,7 +30,7 @@ final class LinearLayer {
   }
 
   /// Writes the gradients of weight and bias and, where wanted, of the input.
-  func backward(
+  package func backward(
     input: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>, inputGradient: UnsafeMutablePointer<Float>?,
     rows: Int, weights: Weights
   ) {

@@ -66,3 +66,8 @@ public final class NetworkContext {
     return maps[role]
   }
 }
+
+extension NetworkContext {
+  /// One of the two maps that a block's backward pass takes its gradient in, for tests of a block alone.
+  package var gradientMap: UnsafeMutablePointer<Float> { maps[.gradient0].pointer }
+}

@@ -3,7 +3,7 @@ import Kernels
 /// A normalisation between a convolution or linear layer and its ReLU, with the residual sum and ReLU joined in.
 ///
 /// Maps are [images * rowsPerImage x channels]; a head has one row an image.
-protocol Normalization: AnyObject {
+package protocol Normalization: AnyObject {
   /// output = relu?(norm(x) (+ residual)); measures the statistics and keeps them for `apply` and `backward`.
   func forward(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
@@ -24,7 +24,7 @@ protocol Normalization: AnyObject {
 
 extension NormKind {
   /// Makes the layer, with its parameters under `name`.
-  func layer(
+  package func layer(
     _ name: String, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext
   ) -> any Normalization {
     switch self {
@@ -43,16 +43,16 @@ extension NormKind {
 }
 
 /// Nothing is normalised; the residual sum and the ReLU remain.
-final class NoNorm: Normalization {
+package final class NoNorm: Normalization {
   private let floatsPerImage: Int
   private let context: NetworkContext
 
-  init(channels: Int, rowsPerImage: Int, context: NetworkContext) {
+  package init(channels: Int, rowsPerImage: Int, context: NetworkContext) {
     floatsPerImage = channels * rowsPerImage
     self.context = context
   }
 
-  func forward(
+  package func forward(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) {
@@ -60,11 +60,11 @@ final class NoNorm: Normalization {
       x, residual: residual, relu: relu, output: output, count: images * floatsPerImage, team: context.team)
   }
 
-  func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
+  package func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
     forward(x, residual: nil, relu: true, output: output, images: images, weights: weights)
   }
 
-  func backward(
+  package func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) {

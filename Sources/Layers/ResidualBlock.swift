@@ -3,10 +3,10 @@ import Kernels
 /// A residual block (He et al. 2016): units of convolution, norm and ReLU whose last one adds the block's input, or
 /// its projection where the shape changes, before its ReLU. Two 3x3 units make the basic block, 1x1, 3x3, 1x1 the
 /// bottleneck (stride on the 3x3, as torchvision).
-final class ResidualBlock {
-  let outputChannels: Int
-  let outputHeight: Int
-  let outputWidth: Int
+package final class ResidualBlock {
+  package let outputChannels: Int
+  package let outputHeight: Int
+  package let outputWidth: Int
   private let units: [ConvolutionNorm]
   private let downsample: ConvolutionNorm?
   private let context: NetworkContext
@@ -16,7 +16,7 @@ final class ResidualBlock {
   private var kept: UnsafeMutablePointer<Float>?
 
   /// - Parameter channels: of the block's inner units; a bottleneck's output has four times as many.
-  init(
+  package init(
     _ name: String, bottleneck: Bool, height: Int, width: Int, inputChannels: Int, channels: Int, stride: Int,
     norm: NormKind, plan: ParameterPlan, context: NetworkContext
   ) {
@@ -72,7 +72,7 @@ final class ResidualBlock {
   }
 
   /// input NHWC to output NHWC, which lives until the block after next where nothing is kept.
-  func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+  package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
     self.input = input
     let output = output.first { UnsafePointer($0.pointer) != input }!.pointer
     var shortcut = input
@@ -95,7 +95,7 @@ final class ResidualBlock {
   }
 
   /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
-  func backward(
+  package func backward(
     _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws -> UnsafeMutablePointer<Float> {
     guard let input, let kept else { preconditionFailure("backward before forward") }
