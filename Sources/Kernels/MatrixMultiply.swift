@@ -34,7 +34,7 @@ public enum MatrixMultiply {
   }
 
   /// Scratch floats that `run` uses for one of these sizes, for plans that must not grow it later.
-  static func scratchFloats(m: Int, n: Int, k: Int, aTransposed: Bool, threads: Int) -> Int {
+  static func scratchFloats(m: Int, n: Int, k: Int, aTransposed: Bool, _ threads: Int) -> Int {
     threads * Blocks(m: m, n: n, k: k, aTransposed: aTransposed).floats
   }
 
