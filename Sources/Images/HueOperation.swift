@@ -89,3 +89,18 @@ func rgb(_ hue: Channel, _ saturation: Channel, _ value: Channel) -> (red: Chann
 /// To the nearest integer, halves up.
 @inline(__always)
 private func rounded(_ value: SIMD8<Float>) -> Channel { truncated(value + 0.5) }
+
+/// For tests: PIL's HSV of eight pixels, and eight pixels of PIL's HSV.
+package func hsvOfPixels(
+  _ pixels: SIMD8<UInt32>
+) -> (hue: SIMD8<UInt32>, saturation: SIMD8<UInt32>, value: SIMD8<UInt32>) {
+  let (red, green, blue) = unpack(pixels)
+  return hsv(red, green, blue)
+}
+
+package func pixelsOfHSV(
+  hue: SIMD8<UInt32>, saturation: SIMD8<UInt32>, value: SIMD8<UInt32>
+) -> SIMD8<UInt32> {
+  let (red, green, blue) = rgb(hue, saturation, value)
+  return pack(red, green, blue)
+}

@@ -36,6 +36,7 @@ package struct ResizeTaps {
   package mutating func set(input: Int, output: Int) {
     let scale = Double(input) / Double(output)
     let support = Self.support(input: input, output: output)
+    let inverse = 1 / support
     stride = Self.width(input: input, output: output)
     self.output = output
     precondition(output <= outputCapacity && output * stride <= weightCapacity, "no room for \(input) to \(output)")
@@ -45,9 +46,9 @@ package struct ResizeTaps {
       let last = min(input, Int(center + support + 0.5))
       let into = weights + index * stride
       var sum = 0.0
-      for source in first..<last { sum += Self.triangle((Double(source) - center + 0.5) / support) }
+      for source in first..<last { sum += Self.triangle((Double(source) - center + 0.5) * inverse) }
       for source in first..<last {
-        let weight = Self.triangle((Double(source) - center + 0.5) / support) / sum
+        let weight = Self.triangle((Double(source) - center + 0.5) * inverse) / sum
         into[source - first] = Int32(weight * Double(1 << Self.precision) + 0.5)
       }
       bounds[index] = SIMD2(Int32(first), Int32(last - first))

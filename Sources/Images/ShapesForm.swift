@@ -32,13 +32,13 @@ package enum Form: String, CaseIterable, Sendable {
     let (c36, s36): (Float, Float) = (0.809_017, 0.587_785_3)
     var px = abs(x)
     var py = y
-    let first = max(0, px * s36 - py * c36) * 2
     // Two reflections bring every point next to the tip at (0, 1).
-    px -= first * s36
-    py += first * c36
-    let second = max(0, -px * s36 - py * c36) * 2
-    px += second * s36
-    py += second * c36
+    let first = 2 * max(0, px * c36 - py * s36)
+    px -= first * c36
+    py += first * s36
+    let second = 2 * max(0, -px * c36 - py * s36)
+    px += second * c36
+    py += second * s36
     px = abs(px)
     // The edge from the tip (0, 1) to the inner corner at 36 degrees and radius 0.42.
     let (ex, ey) = (0.42 * s36, 0.42 * c36 - 1)

@@ -6,18 +6,21 @@ package struct ShapesDifficulty: Sendable {
   /// The form's radius and how far from the image's centre its own may lie.
   package var radius: ClosedRange<Double> = 0.3...0.46
   package var offset = 0.16
+  /// How far colours may lie from grey. Two views of an image share its colours more surely than its form, so vivid
+  /// colours are what a network would learn instead.
+  package var vividness = 0.15
   /// Least difference of luma between form and background.
-  package var contrast = 0.25
+  package var contrast = 0.3
   /// Amplitude of the background's waves, and of those on the form.
-  package var texture: ClosedRange<Double> = 0.02...0.12
+  package var texture: ClosedRange<Double> = 0.01...0.06
   /// Small marks strewn over the image, and their radius.
-  package var marks: ClosedRange<Int> = 1...4
+  package var marks: ClosedRange<Int> = 1...3
   package var markRadius: ClosedRange<Double> = 0.03...0.07
   /// How much brighter one edge of the image is than its middle, and how far the whole may be dimmed.
-  package var lighting = 0.35
+  package var lighting = 0.25
   package var dimmest = 0.7
   /// Deviation of each pixel's noise.
-  package var noise = 0.03
+  package var noise = 0.02
 
   package init() {}
 }
@@ -53,9 +56,11 @@ struct ShapesScene {
   var noise: Float
 
   init(form: Form, difficulty: ShapesDifficulty, random: inout CounterRandom) {
-    let background = Self.color(&random)
-    var color = Self.color(&random)
-    while abs(Self.luma(color) - Self.luma(background)) < Float(difficulty.contrast) { color = Self.color(&random) }
+    let background = Self.color(difficulty, &random)
+    var color = Self.color(difficulty, &random)
+    while abs(Self.luma(color) - Self.luma(background)) < Float(difficulty.contrast) {
+      color = Self.color(difficulty, &random)
+    }
     waves = (0..<2).map { _ in Self.wave(difficulty, &random) }
     formWave = Self.wave(difficulty, &random)
     let markCount =
@@ -68,7 +73,8 @@ struct ShapesScene {
       let radius = random.uniform(difficulty.markRadius.lowerBound, difficulty.markRadius.upperBound)
       marks.append(
         Self.figure(
-          kind, x: random.uniform(), y: random.uniform(), radius: radius, color: Self.color(&random), &random))
+          kind, x: random.uniform(), y: random.uniform(), radius: radius, color: Self.color(difficulty, &random),
+          &random))
     }
     let main = Self.figure(
       form, x: 0.5 + random.uniform(-difficulty.offset, difficulty.offset),
@@ -84,8 +90,12 @@ struct ShapesScene {
     self.background = background
   }
 
-  private static func color(_ random: inout CounterRandom) -> Color {
-    Color(Float(random.uniform(0.05, 0.95)), Float(random.uniform(0.05, 0.95)), Float(random.uniform(0.05, 0.95)))
+  private static func color(_ difficulty: ShapesDifficulty, _ random: inout CounterRandom) -> Color {
+    let grey = Float(random.uniform(0.1, 0.9))
+    let reach = difficulty.vividness
+    return Color(
+      grey + Float(random.uniform(-reach, reach)), grey + Float(random.uniform(-reach, reach)),
+      grey + Float(random.uniform(-reach, reach)))
   }
 
   private static func luma(_ color: Color) -> Float { (color * Color(0.299, 0.587, 0.114)).sum() }

@@ -9,6 +9,13 @@ package struct ViewParameters: Equatable {
     package var left: Int
     package var height: Int
     package var width: Int
+
+    package init(top: Int, left: Int, height: Int, width: Int) {
+      self.top = top
+      self.left = left
+      self.height = height
+      self.width = width
+    }
   }
 
   package enum ColorOperation: Int, CaseIterable { case brightness, contrast, saturation, hue }
@@ -21,6 +28,14 @@ package struct ViewParameters: Equatable {
     package var hue: Double
     /// Which operation comes first, second, third and fourth.
     package var order: SIMD4<UInt8>
+
+    package init(brightness: Float, contrast: Float, saturation: Float, hue: Double, order: SIMD4<UInt8>) {
+      self.brightness = brightness
+      self.contrast = contrast
+      self.saturation = saturation
+      self.hue = hue
+      self.order = order
+    }
   }
 
   package var crop: Crop

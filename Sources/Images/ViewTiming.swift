@@ -1,0 +1,41 @@
+import Foundation
+
+/// Views per second that one core makes from a data set's images, decoding not counted: the number to hold against
+/// torchvision's.
+///
+/// - Parameters:
+///   - images: how many different images to use.
+///   - seconds: how long to measure at least.
+public func viewsPerSecond(
+  dataset: any ImageDataset, recipe: ViewRecipe, images: Int = 200, seconds: Double = 0.5
+) -> Double {
+  let used = min(images, dataset.count)
+  let bytes = dataset.height * dataset.width * 3
+  let scratch = ViewScratch(height: dataset.height, width: dataset.width, imageSize: recipe.imageSize)
+  var sources = [UInt8](repeating: 0, count: used * bytes)
+  var view = [Float](repeating: 0, count: recipe.viewCount)
+  return sources.withUnsafeMutableBufferPointer { sources in
+    view.withUnsafeMutableBufferPointer { view in
+      let (first, into) = (sources.baseAddress!, view.baseAddress!)
+      for image in 0..<used { dataset.copyImage(image, into: first + image * bytes) }
+      func makeViews(epoch: Int) {
+        for image in 0..<used {
+          recipe.makeView(
+            source: first + image * bytes, height: dataset.height, width: dataset.width, epoch: epoch, sample: image,
+            view: 0, into: into, scratch: scratch)
+        }
+      }
+      makeViews(epoch: 0)
+      let clock = ContinuousClock()
+      let start = clock.now
+      var epochs = 0
+      repeat {
+        epochs += 1
+        makeViews(epoch: epochs)
+      } while clock.now - start < .seconds(seconds)
+      let elapsed = clock.now - start
+      let duration = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+      return Double(epochs * used) / duration
+    }
+  }
+}
