@@ -14,7 +14,7 @@ public final class ProgressDisplay {
   private var isDrawn = false
   private var last: (step: Int, time: Double)?
   private var lastShown: (step: Int, time: Double)?
-  private var secondsPerStep: Double?
+  private var recent = (steps: 0.0, seconds: 0.0)
 
   /// - Parameters:
   ///   - every: steps between lines where the screen is no terminal; nil for a line after 10 seconds, later after a
@@ -39,7 +39,8 @@ public final class ProgressDisplay {
     let now = clock()
     measure(reading.step, at: now)
     let isLast = reading.step >= reading.steps
-    let left = isLast ? 0 : secondsPerStep.map { $0 * Double(reading.steps - reading.step) }
+    let left =
+      isLast ? 0 : recent.steps > 0 ? recent.seconds / recent.steps * Double(reading.steps - reading.step) : nil
     if let columns = screen.columns() {
       if let lastShown, !isLast, now - lastShown.time < 0.1 { return }
       write("\r" + ProgressText.bar(reading, secondsLeft: left, columns: columns) + "\u{1B}[K")
@@ -70,12 +71,11 @@ public final class ProgressDisplay {
     return now - lastShown.time >= min(max(10, 0.05 * (now - began)), 300)
   }
 
-  /// Averages over the last half minute or so: a probe or a checkpoint between two steps is forgotten soon.
+  /// Steps over time, both fading over a minute: what a probe or a checkpoint takes counts, and is forgotten in time.
   private func measure(_ step: Int, at now: Double) {
     guard let last, step > last.step else { return }
-    let perStep = (now - last.time) / Double(step - last.step)
-    let weight = max(1 - exp(-(now - last.time) / 30), 0.02)
-    secondsPerStep = secondsPerStep.map { $0 + weight * (perStep - $0) } ?? perStep
+    let fading = exp(-(now - last.time) / 60)
+    recent = (recent.steps * fading + Double(step - last.step), recent.seconds * fading + now - last.time)
     self.last = (step, now)
   }
 }
