@@ -8,6 +8,11 @@ package struct Tensor {
   package let shape: [Int]
   package let values: [Float]
 
+  package init(shape: [Int], values: [Float]) {
+    self.shape = shape
+    self.values = values
+  }
+
   /// NCHW to NHWC; fewer than four dimensions stay as they are.
   package var channelsLast: [Float] {
     guard shape.count == 4 else { return values }
