@@ -125,19 +125,27 @@ struct WinogradConvolution<Tile: WinogradTile> {
       accumulate: accumulate, workspace: space)
   }
 
-  /// u[point][panel - from][inputChannels][16] for a range of panels of 16 output channels.
+  /// u[point][panel - from][inputChannels][16] for a range of panels of 16 output channels. Goes through the filter in
+  /// the order in which it is stored.
   private func transformFilter(
     _ range: Range<Int>, _ filter: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>,
     _ space: UnsafeMutablePointer<Float>, from: Int = 0
   ) {
-    let taps = space + Tile.points * 8
-    for panel in range {
-      for k in stride(from: 0, to: problem.inputChannels, by: 8) {
-        let count = min(8, problem.inputChannels - k)
-        gather(panel * 16, k, count, filter, taps)
-        WinogradTransform<Tile>.filter(
-          count: count, g: taps, tapStride: 128, u: u + ((panel - from) * problem.inputChannels + k) * 16,
-          slice: filterSlice, workspace: space)
+    let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
+    for k in stride(from: 0, to: inputs, by: 8) {
+      let count = min(8, inputs - k)
+      for panel in range {
+        let target = u + ((panel - from) * inputs + k) * 16
+        if !problem.rotated && panel * 16 + 16 <= outputs {
+          WinogradTransform<Tile>.filter(
+            count: count, g: filter + k * outputs + panel * 16, rowStride: outputs, tapStride: inputs * outputs,
+            u: target, slice: filterSlice, workspace: space)
+        } else {
+          let taps = space + Tile.points * 8
+          gather(panel * 16, k, count, filter, taps)
+          WinogradTransform<Tile>.filter(
+            count: count, g: taps, rowStride: 16, tapStride: 128, u: target, slice: filterSlice, workspace: space)
+        }
       }
     }
   }

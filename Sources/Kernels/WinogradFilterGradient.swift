@@ -7,7 +7,7 @@ struct WinogradFilterGradient<Tile: WinogradTile> {
   private let threads: Int
 
   private var panels: Int { (problem.outputChannels + 15) / 16 }
-  private let tilesAtOnce, channelsAtOnce, inputRow, sumRow: Int
+  private let tilesAtOnce, channelsAtOnce, inputsAtOnce, inputRow, sumRow: Int
   private let inputSlice, outputPanel, outputSlice, sumSlice: Int
   private let workspace: Int
 
@@ -31,7 +31,12 @@ struct WinogradFilterGradient<Tile: WinogradTile> {
     outputPanel = tilesAtOnce * 16
     outputSlice = oddLines(channelsAtOnce / 16 * outputPanel)
     sumRow = oddLines(channelsAtOnce)
-    sumSlice = oddLines(problem.inputChannels * sumRow)
+    if case .channels = self.blocking {
+      inputsAtOnce = min(48, problem.inputChannels)
+    } else {
+      inputsAtOnce = problem.inputChannels
+    }
+    sumSlice = oddLines(inputsAtOnce * sumRow)
     workspace = oddLines(WinogradTransform<Tile>.workspaceFloats(channels: problem.inputChannels))
   }
 
@@ -73,17 +78,21 @@ struct WinogradFilterGradient<Tile: WinogradTile> {
       for first in stride(from: share.lowerBound, to: share.upperBound, by: tilesAtOnce) {
         let range = first..<min(first + tilesAtOnce, share.upperBound)
         transformInput(range, input, v, z + outputFloats)
-        addProducts(range, v, outputGradient, 0, panels, z, sum, accumulate: first > share.lowerBound)
+        transformOutputGradient(range, outputGradient, 0, panels, z)
+        addProducts(
+          range.count, 0..<problem.inputChannels, v, panels, z, sum, accumulate: first > share.lowerBound)
       }
     }
     team.run { thread in
       finish(
-        team.share(of: problem.inputChannels, thread: thread), 0, problem.outputChannels, memory, parts: team.threads,
+        team.share(of: problem.inputChannels, thread: thread), 0, 0, problem.outputChannels, memory,
+        parts: team.threads,
         partStride: own, gradient, memory + thread * own + sumFloats + inputFloats + outputFloats)
     }
   }
 
-  /// Each thread sums over all tiles for its own output channels.
+  /// Each thread sums over all tiles for its own output channels, and for few input channels at a time, so that the
+  /// sums are transformed back before they leave the second-level cache.
   private func runByChannels(
     _ tiles: Int, _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
     _ gradient: UnsafeMutablePointer<Float>, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>
@@ -101,10 +110,14 @@ struct WinogradFilterGradient<Tile: WinogradTile> {
       let share = team.share(of: panels, thread: thread)
       for first in stride(from: share.lowerBound, to: share.upperBound, by: channelsAtOnce / 16) {
         let count = min(channelsAtOnce / 16, share.upperBound - first)
-        addProducts(0..<tiles, memory, outputGradient, first * 16, count, z, sum, accumulate: false)
-        finish(
-          0..<problem.inputChannels, first * 16, min(count * 16, problem.outputChannels - first * 16), sum, parts: 1,
-          partStride: 0, gradient, z + outputFloats)
+        transformOutputGradient(0..<tiles, outputGradient, first * 16, count, z)
+        for input in stride(from: 0, to: problem.inputChannels, by: inputsAtOnce) {
+          let inputs = input..<min(input + inputsAtOnce, problem.inputChannels)
+          addProducts(tiles, inputs, memory, count, z, sum, accumulate: false)
+          finish(
+            inputs, inputs.lowerBound, first * 16, min(count * 16, problem.outputChannels - first * 16), sum, parts: 1,
+            partStride: 0, gradient, z + outputFloats)
+        }
       }
     }
   }
@@ -118,31 +131,39 @@ struct WinogradFilterGradient<Tile: WinogradTile> {
       workspace: space)
   }
 
-  /// sum[point][inputChannels][panels x 16] (+)= v' z over a block of tiles.
-  private func addProducts(
-    _ tiles: Range<Int>, _ v: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>, _ first: Int,
-    _ panels: Int, _ z: UnsafeMutablePointer<Float>, _ sum: UnsafeMutablePointer<Float>, accumulate: Bool
+  /// z[point][panel][tile][16] of a block of tiles and panels of output channels from `first` on.
+  private func transformOutputGradient(
+    _ tiles: Range<Int>, _ outputGradient: UnsafePointer<Float>, _ first: Int, _ panels: Int,
+    _ z: UnsafeMutablePointer<Float>
   ) {
     WinogradTransform<Tile>.outputGradient(
       grid, tiles: tiles, first: first, count: min(panels * 16, problem.outputChannels - first),
       channels: problem.outputChannels, map: outputGradient, z: z, panelStride: outputPanel, slice: outputSlice,
       workspace: z + outputFloats)
+  }
+
+  /// sum[point][inputs][panels x 16] (+)= v' z over a block of tiles.
+  private func addProducts(
+    _ tiles: Int, _ inputs: Range<Int>, _ v: UnsafePointer<Float>, _ panels: Int, _ z: UnsafePointer<Float>,
+    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool
+  ) {
     for point in 0..<Tile.points {
       for panel in 0..<panels {
         RegisterBlock.multiplyTransposed(
-          rows: problem.inputChannels, k: tiles.count, a: v + point * inputSlice, lda: inputRow,
+          rows: inputs.count, k: tiles, a: v + point * inputSlice + inputs.lowerBound, lda: inputRow,
           b: z + point * outputSlice + panel * outputPanel, ldb: 16, c: sum + point * sumSlice + panel * 16,
           ldc: sumRow, columns: 16, accumulate: accumulate)
       }
     }
   }
 
+  /// Transforms back the sums of a range of input channels, the first of which has its sums at row `origin`'s place.
   private func finish(
-    _ inputs: Range<Int>, _ first: Int, _ count: Int, _ sum: UnsafePointer<Float>, parts: Int, partStride: Int,
-    _ gradient: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
+    _ inputs: Range<Int>, _ origin: Int, _ first: Int, _ count: Int, _ sum: UnsafePointer<Float>, parts: Int,
+    partStride: Int, _ gradient: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
   ) {
     WinogradTransform<Tile>.filterGradient(
-      inputs: inputs, inputChannels: problem.inputChannels, first: first, count: count,
+      inputs: inputs, origin: origin, inputChannels: problem.inputChannels, first: first, count: count,
       outputChannels: problem.outputChannels, u: sum, rowStride: sumRow, slice: sumSlice, parts: parts,
       partStride: partStride, gradient: gradient, workspace: space)
   }

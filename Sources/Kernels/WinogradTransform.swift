@@ -138,15 +138,15 @@ enum WinogradTransform<Tile: WinogradTile> {
     }
   }
 
-  /// u[point][k][16] = G g G' for `count` k, from g[tap][k][16] with taps `tapStride` apart.
+  /// u[point][k][16] = G g G' for `count` k, from g[tap][k][16] with rows k `rowStride` apart and taps `tapStride`.
   static func filter(
-    count: Int, g: UnsafePointer<Float>, tapStride: Int, u: UnsafeMutablePointer<Float>, slice: Int,
+    count: Int, g: UnsafePointer<Float>, rowStride: Int, tapStride: Int, u: UnsafeMutablePointer<Float>, slice: Int,
     workspace: UnsafeMutablePointer<Float>
   ) {
     let n = Tile.side
     for k in 0..<count {
       for half in stride(from: 0, to: 16, by: 8) {
-        let (source, target) = (g + k * 16 + half, u + k * 16 + half)
+        let (source, target) = (g + k * rowStride + half, u + k * 16 + half)
         for j in 0..<3 {
           Tile.filter({ load8(source + ($0 * 3 + j) * tapStride) }, { store8($1, workspace + ($0 * n + j) * 8) })
         }
@@ -157,17 +157,18 @@ enum WinogradTransform<Tile: WinogradTile> {
     }
   }
 
-  /// filterGradient[tap][channel][first..<first + count] = G' u G for input channels of the range, u[point][channel][..]
+  /// filterGradient[tap][channel][first..<first + count] = G' u G for input channels of the range, u[point][channel - origin][..]
   /// being the sum of `parts` partial sums `partStride` apart.
   static func filterGradient(
-    inputs: Range<Int>, inputChannels: Int, first: Int, count: Int, outputChannels: Int, u: UnsafePointer<Float>,
+    inputs: Range<Int>, origin: Int, inputChannels: Int, first: Int, count: Int, outputChannels: Int,
+    u: UnsafePointer<Float>,
     rowStride: Int, slice: Int, parts: Int, partStride: Int, gradient: UnsafeMutablePointer<Float>,
     workspace: UnsafeMutablePointer<Float>
   ) {
     let n = Tile.side
     for input in inputs {
       for channel in stride(from: 0, to: count, by: 8) {
-        let source = u + input * rowStride + channel
+        let source = u + (input - origin) * rowStride + channel
         for j in 0..<n {
           Tile.filterGradient({ i in
             var sum = load8(source + (i * n + j) * slice)
