@@ -97,13 +97,16 @@ public final class Communicator: @unchecked Sendable {
   /// there if it can and the processes exit with 0.
   public static func finish(status: Int32) -> Never {
     let launch = Launch(environment: ProcessInfo.processInfo.environment)
+    var told = launch.rank > 0 && launch.statusFile != nil
+    if launch.rank == 0, let path = launch.statusFile {
+      // Before MPI is left: an mpirun that was told to end the job does not answer any more, and leaving it then hangs.
+      // Not created here: where the file is absent, launch/run waits on another host and needs the exit status.
+      let file = open(path, O_WRONLY | O_TRUNC)
+      let text = Array("\(status)\n".utf8)
+      told = file >= 0 && write(file, text, text.count) == text.count
+    }
     finish()
-    guard let path = launch.statusFile else { exit(status) }
-    if launch.rank > 0 { exit(0) }
-    // Not created here: where the file is absent, launch/run waits on another host and needs the exit status.
-    let file = open(path, O_WRONLY | O_TRUNC)
-    let text = Array("\(status)\n".utf8)
-    exit(file >= 0 && write(file, text, text.count) == text.count ? 0 : status)
+    exit(told ? 0 : status)
   }
 
   /// Whether what this process prints ends up on a terminal. mpirun gives every rank a pseudo-terminal of its own, so
