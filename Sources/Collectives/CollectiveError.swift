@@ -30,6 +30,13 @@ public struct CollectiveError: Error, CustomStringConvertible {
   public let count: Int
   public let message: String
 
+  package init(operation: CollectiveOperation, rank: Int, count: Int, message: String) {
+    self.operation = operation
+    self.rank = rank
+    self.count = count
+    self.message = message
+  }
+
   public var description: String { "\(operation) of \(count) elements failed on rank \(rank): \(message)" }
 }
 

@@ -57,7 +57,7 @@ public final class Communicator: @unchecked Sendable {
   }
 
   private static func join(_ launch: Launch) throws -> Communicator {
-    for (name, value) in launch.openMPIDefaults { setenv(name, value, 0) }
+    for (name, value) in Launch.openMPIDefaults { setenv(name, value, 0) }
     CollectiveWatchdog.start(identity: "rank \(launch.rank) on \(host)")
     var provided: Int32 = 0
     CollectiveWatchdog.begin(.start, count: 0)
@@ -88,6 +88,33 @@ public final class Communicator: @unchecked Sendable {
     CollectiveWatchdog.begin(.finish, count: 0)
     MPI_Finalize()
     CollectiveWatchdog.end()
+  }
+
+  /// Leaves MPI and ends this process, on every rank with the same `status`; the program's last call.
+  ///
+  /// Open MPI's mpirun answers the first status other than 0 by killing the ranks that are left, after waiting twice
+  /// the time that a kill may take. So `launch/run` names a file in BYOL_DIST_STATUS_FILE: rank 0 leaves the status
+  /// there if it can and the processes exit with 0.
+  public static func finish(status: Int32) -> Never {
+    let launch = Launch(environment: ProcessInfo.processInfo.environment)
+    var told = launch.rank > 0 && launch.statusFile != nil
+    if launch.rank == 0, let path = launch.statusFile {
+      // Before MPI is left: an mpirun that was told to end the job does not answer any more, and leaving it then hangs.
+      // Not created here: where the file is absent, launch/run waits on another host and needs the exit status.
+      let file = open(path, O_WRONLY | O_TRUNC)
+      let text = Array("\(status)\n".utf8)
+      told = file >= 0 && write(file, text, text.count) == text.count
+    }
+    finish()
+    exit(told ? 0 : status)
+  }
+
+  /// Whether what this process prints ends up on a terminal. mpirun gives every rank a pseudo-terminal of its own, so
+  /// under mpirun the answer is where mpirun itself prints.
+  public static var outputIsTerminal: Bool {
+    guard ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_RANK"] != nil else { return isatty(1) == 1 }
+    let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(getppid())/fd/1")
+    return ["/dev/pts/", "/dev/tty", "/dev/console"].contains { target?.hasPrefix($0) == true }
   }
 
   /// Ends the job on all ranks: prints one line with this rank and its host on the standard error stream, and exits
