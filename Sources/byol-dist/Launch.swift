@@ -3,30 +3,6 @@ import Foundation
 import Images
 import Training
 
-/// What the exit status tells whoever started the program.
-enum ExitStatus: Int32 {
-  case done = 0
-  /// Anything that is neither of the others.
-  case failed = 1
-  /// The user's mistake.
-  case usage = 2
-  /// Stopped by a signal after a complete checkpoint: the same command goes on.
-  case requeue = 75
-
-  /// Whether an error is the user's to mend: what flags, files' contents, names and permissions cause.
-  init(for error: any Error) {
-    switch error {
-    case is UsageError: self = .usage
-    case ImageError.noMoreBatches: self = .failed
-    case is ImageError: self = .usage
-    case let error as FileError:
-      let mendable = [ENOENT, EACCES, EPERM, ENOTDIR, EISDIR, EEXIST, EROFS, ENAMETOOLONG, ELOOP]
-      self = error.code.map(mendable.contains) ?? true ? .usage : .failed
-    default: self = .failed
-    }
-  }
-}
-
 /// The process's place among those that a launcher started, known from its environment before MPI is.
 package struct LaunchPlace: Equatable, Sendable {
   package let rank: Int
