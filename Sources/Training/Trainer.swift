@@ -66,7 +66,8 @@ public final class Trainer {
     let layout = BatchLayout(views: 2, imagesPerView: settings.batch / world.size)
     method = BYOL(
       request.configuration.modelShape, layout: layout, scope: try BatchNormGroup(settings.bnScope, world: world),
-      team: ThreadTeam(threads: threads, spins: ranksOnHost * threads > ProcessInfo.processInfo.processorCount ? 100 : 20_000))
+      team: ThreadTeam(
+        threads: threads, spins: ranksOnHost * threads > ProcessInfo.processInfo.processorCount ? 100 : 20_000))
     optimizer = SGD(method.online, momentum: settings.momentum, decay: settings.weightDecay)
     meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim)
   }
