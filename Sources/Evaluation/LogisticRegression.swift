@@ -33,7 +33,7 @@ public struct LogisticRegression {
       features: features, labels: labels, dimensions: dimensions, classes: classes,
       penalty: 1 / (c * Double(labels.count)))
     var solver = LBFGS(start: weights)
-    let result = solver.minimize(tolerance: tolerance, maxIterations: maxIterations) { objective.evaluate($0, $1) }
+    let result = solver.minimize(tolerance: tolerance, maxIterations: maxIterations) { objective.evaluate($0, &$1) }
     weights = solver.point
     (iterations, converged) = (result.iterations, result.converged)
   }
