@@ -54,6 +54,7 @@ let package = Package(
     tests("Methods", ["NetworkTesting", "Kernels", "Collectives", "Layers", "Files"]),
     tests("Evaluation", ["Kernels", "Collectives", "Files"]),
     tests("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    tests("byol-dist", ["Training"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -12,7 +12,9 @@ public struct FileStamp: Equatable, Sendable {
   /// - Parameter checksum: as `checksum` gives it; nil if it is not of that form.
   public init?(bytes: Int, checksum: String) {
     let digits = checksum.dropFirst(6)
-    guard checksum.hasPrefix("crc32:"), digits.count == 8, let crc = UInt32(digits, radix: 16) else { return nil }
+    guard checksum.hasPrefix("crc32:"), digits.count == 8, digits.allSatisfy(\.isHexDigit),
+      let crc = UInt32(digits, radix: 16)
+    else { return nil }
     self.bytes = bytes
     self.crc = UInt(crc)
   }

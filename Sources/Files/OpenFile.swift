@@ -42,7 +42,7 @@ public final class OpenFile: @unchecked Sendable {
         throw FileError(path, cannot: "read", code: errno)
       }
       guard got > 0 else {
-        throw FileError(path, "ends at byte \(offset + done), where \(target.count - done) more are needed")
+        throw FileError(path, "ends before byte \(offset + target.count), up to which it should be read")
       }
       done += got
     }

@@ -2,6 +2,30 @@
 public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
   /// Patches written out as a matrix, then OpenBLAS: the baseline of the bench.
   case im2col
+  /// An implicit matrix product: windows read in place.
+  case direct
+  /// One matrix product; for 1x1 convolutions of stride 1.
+  case matrix
+  /// Winograd's algorithm with tiles of 2x2, 3x3 and 4x4 outputs; for 3x3 convolutions of stride 1.
+  case winograd2 = "winograd-2x2"
+  case winograd3 = "winograd-3x3"
+  case winograd4 = "winograd-4x4"
+
+  /// Whether it computes convolutions of this shape.
+  public func applies(to shape: ConvolutionShape) -> Bool {
+    switch self {
+    case .im2col, .direct: true
+    case .matrix: shape.kernel == 1 && shape.stride == 1 && shape.padding == 0
+    case .winograd2, .winograd3, .winograd4: shape.kernel == 3 && shape.stride == 1 && shape.padding <= 2
+    }
+  }
+}
+
+/// The three computations of a convolution.
+public enum ConvolutionPass: String, CaseIterable, Sendable {
+  case forward
+  case inputGradient = "input-gradient"
+  case filterGradient = "filter-gradient"
 }
 
 /// A planned convolution: the algorithms are chosen and the working memory is reserved once for a shape, then every
@@ -12,22 +36,35 @@ public final class Convolution {
   public let shape: ConvolutionShape
   private let team: ThreadTeam
   private let scratch: Scratch
-  private let im2col: Im2colConvolution
+  private let passes: [ConvolutionPass: ConvolutionPlan]
+  private let forwardPlan, inputPlan, filterPlan: ConvolutionPlan
 
-  /// - Parameter algorithm: nil for the fastest; otherwise forced where it applies, for tests and benches.
+  /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
   public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
     self.shape = shape
     self.team = team
     self.scratch = scratch
-    im2col = Im2colConvolution(shape, scratch: scratch)
+    var passes = [ConvolutionPass: ConvolutionPlan]()
+    for pass in ConvolutionPass.allCases {
+      let forced = algorithm.flatMap { $0.applies(to: shape) ? $0 : nil }
+      let plan = ConvolutionPlan(shape, pass, forced ?? ConvolutionCost.best(shape, pass), team: team)
+      scratch.reserve(plan.scratchFloats)
+      passes[pass] = plan
+    }
+    self.passes = passes
+    (forwardPlan, inputPlan, filterPlan) = (passes[.forward]!, passes[.inputGradient]!, passes[.filterGradient]!)
   }
+
+  /// The algorithm in use for a pass.
+  public func algorithm(_ pass: ConvolutionPass) -> ConvolutionAlgorithm { passes[pass]!.algorithm }
 
   /// output[images, outputHeight, outputWidth, outputChannels] = input[images, height, width, inputChannels] * filter.
   public func forward(
     images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    im2col.forward(images: images, input: input, filter: filter, output: output, patches: scratch.pointer)
+    forwardPlan.correlate(
+      images: images, input: input, filter: filter, output: output, accumulate: false, team: team, scratch: scratch)
   }
 
   /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
@@ -36,9 +73,9 @@ public final class Convolution {
     inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    im2col.inputGradient(
-      images: images, outputGradient: outputGradient, filter: filter, inputGradient: inputGradient,
-      accumulate: accumulate, patches: scratch.pointer)
+    inputPlan.correlate(
+      images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate, team: team,
+      scratch: scratch)
   }
 
   /// filterGradient[kernel, kernel, inputChannels, outputChannels] = the gradient of sum(output * outputGradient).
@@ -47,8 +84,8 @@ public final class Convolution {
     filterGradient: UnsafeMutablePointer<Float>
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    im2col.filterGradient(
-      images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient,
-      patches: scratch.pointer)
+    filterPlan.filterGradient(
+      images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient, team: team,
+      scratch: scratch)
   }
 }

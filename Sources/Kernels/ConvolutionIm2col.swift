@@ -10,11 +10,12 @@ struct Im2colConvolution {
   private var rows: Int { shape.outputHeight * shape.outputWidth }
   private var columns: Int { shape.kernel * shape.kernel * shape.inputChannels }
 
-  init(_ shape: ConvolutionShape, scratch: Scratch) {
+  var scratchFloats: Int { block * rows * columns }
+
+  init(_ shape: ConvolutionShape) {
     self.shape = shape
     let patches = shape.outputHeight * shape.outputWidth * shape.kernel * shape.kernel * shape.inputChannels
     block = min(shape.images, max(1, (1 << 20) / patches))
-    scratch.reserve(block * patches)
   }
 
   func forward(

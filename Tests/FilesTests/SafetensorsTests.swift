@@ -160,7 +160,7 @@ final class SafetensorsTests: XCTestCase {
     XCTAssertTrue(message { try SafetensorsFile(path: directory.path) }.hasSuffix("is not a regular file"))
   }
 
-  /// Every truncation is an error; every flipped bit is an error or gives tensors that can be read.
+  /// Every truncation is an error; every flipped bit of the header is an error or gives tensors that can be read.
   func testNoDamageCrashes() throws {
     let whole = try Data(contentsOf: URL(fileURLWithPath: fixture("types.safetensors")))
     let path = directory("damaged")
@@ -172,7 +172,7 @@ final class SafetensorsTests: XCTestCase {
     var refused = 0
     let data = 8 + Int(whole[0]) + Int(whole[1]) << 8
     for place in 0..<data {
-      for bit in 0..<8 {
+      for bit in stride(from: place % 2, to: 8, by: 2) {
         var copy = whole
         copy[place] ^= 1 << bit
         try copy.write(to: url)
@@ -183,13 +183,13 @@ final class SafetensorsTests: XCTestCase {
         for name in file.names { _ = try file.floats(name) }
       }
     }
-    XCTAssertGreaterThan(refused, data * 4, "most damage to a header shows")
+    XCTAssertGreaterThan(refused, data * 2, "most damage to a header shows")
   }
 
   func testAFileThatShrinksWhileItIsOpenThrows() throws {
     let path = try write("x.safetensors")
     let file = try SafetensorsFile(path: path)
     truncate(path, 64)
-    XCTAssertTrue(message { try file.floats("b.weight") }.contains("ends at byte 64"))
+    XCTAssertTrue(message { try file.floats("b.weight") }.contains("ends before byte"))
   }
 }

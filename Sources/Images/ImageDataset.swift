@@ -1,0 +1,71 @@
+import Foundation
+
+/// Labelled colour images of one size, read by index from any thread.
+public protocol ImageDataset: Sendable {
+  /// What messages and files call this set, for example `shapes train`.
+  var name: String { get }
+  /// Images.
+  var count: Int { get }
+  /// A name for each label.
+  var classes: [String] { get }
+  /// Pixels of every image.
+  var height: Int { get }
+  var width: Int { get }
+  /// Writes image `index` of 0..<count as height x width x 3 bytes, red first.
+  func copyImage(_ index: Int, into rgb: UnsafeMutablePointer<UInt8>)
+  /// The label of image `index`, in 0..<classes.count.
+  func label(_ index: Int) -> Int
+}
+
+/// The images to learn from and those that judge.
+public struct DatasetSplits: Sendable {
+  public let train: any ImageDataset
+  public let test: any ImageDataset
+
+  public init(train: any ImageDataset, test: any ImageDataset) {
+    self.train = train
+    self.test = test
+  }
+}
+
+/// Turns what `--data` says into images.
+public enum DatasetSource {
+  /// The name of the embedded data set.
+  public static let embedded = "shapes"
+
+  /// Opens `shapes`, or the directory at a path, whose format is recognised from the files that are there.
+  ///
+  /// - Parameters:
+  ///   - data: `shapes` or a path; a directory of that name is reached as `./shapes`.
+  ///   - seed: what `shapes` is drawn from; files do not depend on it.
+  ///   - limit: at most so many images of each split, the first ones.
+  /// - Throws: `ImageError` naming what is wrong.
+  public static func open(_ data: String, seed: UInt64, limit: Int? = nil) throws -> DatasetSplits {
+    if let limit, limit < 1 { throw ImageError.badLimit(limit: limit) }
+    if data == embedded {
+      return DatasetSplits(
+        train: Shapes(seed: seed, split: .train, count: min(Shapes.trainCount, limit ?? .max)),
+        test: Shapes(seed: seed, split: .test, count: min(Shapes.testCount, limit ?? .max)))
+    }
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: data, isDirectory: &isDirectory) else {
+      throw ImageError.missing(path: data)
+    }
+    guard isDirectory.boolValue else { throw ImageError.notADirectory(path: data) }
+    let names: [String]
+    do { names = try FileManager.default.contentsOfDirectory(atPath: data).sorted() } catch {
+      throw ImageError.unreadable(path: data, reason: readableReason(error))
+    }
+    if CIFAR10.recognises(names) { return try CIFAR10.open(directory: data, names: names, limit: limit) }
+    throw ImageError.unknownFormat(path: data, found: names)
+  }
+}
+
+/// The operating system's words for what Foundation throws, which are shorter and clearer than Foundation's own.
+func readableReason(_ error: any Error) -> String {
+  let outer = error as NSError
+  let inner = outer.userInfo[NSUnderlyingErrorKey] as? NSError ?? outer
+  if inner.domain == NSPOSIXErrorDomain { return String(cString: strerror(Int32(inner.code))) }
+  if outer.code == CocoaError.fileReadNoPermission.rawValue { return String(cString: strerror(EACCES)) }
+  return outer.localizedDescription
+}

@@ -1,0 +1,69 @@
+/// What can be wrong with image data; `description` is one line that names the file, the record and what would be right.
+public enum ImageError: Error, Equatable, CustomStringConvertible {
+  /// Nothing is at the path.
+  case missing(path: String)
+  /// The path is a file where a directory is needed.
+  case notADirectory(path: String)
+  /// The operating system refused.
+  case unreadable(path: String, reason: String)
+  /// A directory without any format that is known; `found` names some of what it holds.
+  case unknownFormat(path: String, found: [String])
+  /// A data set without one of its two splits.
+  case missingSplit(path: String, split: String, expected: String)
+  /// A file that ends inside a record.
+  case truncated(file: String, record: Int, bytes: Int, expected: Int)
+  /// A file without any record.
+  case empty(file: String, recordBytes: Int)
+  /// A label outside of the classes.
+  case badLabel(file: String, record: Int, label: Int, classes: Int)
+  /// A limit that leaves no image.
+  case badLimit(limit: Int)
+  /// A batch that the data set or the ranks cannot share.
+  case badBatch(batch: Int, count: Int, ranks: Int)
+  /// No further batch: the loader has stopped or has given out its last step.
+  case noMoreBatches(step: Int)
+  /// A file could not be written.
+  case unwritable(path: String, reason: String)
+
+  public var description: String {
+    switch self {
+    case .missing(let path):
+      "data \(path): nothing is there; expected 'shapes' or a directory of CIFAR-10's binary files"
+    case .notADirectory(let path):
+      "data \(path): is a file; expected the directory that holds CIFAR-10's binary files"
+    case .unreadable(let path, let reason):
+      "\(path): cannot be read: \(reason)"
+    case .unknownFormat(let path, let found):
+      "data \(path): no known format: found \(Self.list(found)); "
+        + "expected CIFAR-10's data_batch_*.bin and test_batch.bin"
+    case .missingSplit(let path, let split, let expected):
+      "data \(path): has no \(split) split; expected \(expected) there"
+    case .truncated(let file, let record, let bytes, let expected):
+      "\(file): record \(record) is cut short: \(bytes) of \(expected) bytes"
+    case .empty(let file, let recordBytes):
+      "\(file): holds no record; expected records of \(recordBytes) bytes"
+    case .badLabel(let file, let record, let label, let classes):
+      "\(file): record \(record) has label \(label); expected 0 to \(classes - 1)"
+    case .badLimit(let limit):
+      "an image limit of \(limit) leaves nothing; expected at least 1"
+    case .badBatch(let batch, let count, let ranks):
+      Self.badBatch(batch, count, ranks)
+    case .noMoreBatches(let step):
+      "no views for step \(step): the loader has stopped"
+    case .unwritable(let path, let reason):
+      "\(path): cannot be written: \(reason)"
+    }
+  }
+
+  private static func badBatch(_ batch: Int, _ count: Int, _ ranks: Int) -> String {
+    if batch > count { return "batch \(batch): is more than the data set's \(count) images; expected at most that" }
+    let below = batch / ranks * ranks
+    let near = below > 0 ? "\(below) or \(below + ranks)" : "\(ranks)"
+    return "batch \(batch): \(ranks) ranks cannot share it evenly; expected a multiple of \(ranks), such as \(near)"
+  }
+
+  private static func list(_ names: [String]) -> String {
+    if names.isEmpty { return "nothing" }
+    return names.prefix(4).joined(separator: ", ") + (names.count > 4 ? " and \(names.count - 4) more" : "")
+  }
+}

@@ -1,0 +1,42 @@
+/// Estimated costs of the algorithms, in cycles of one core, by which a plan chooses.
+enum ConvolutionCost {
+  /// The cheapest algorithm for a pass.
+  static func best(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> ConvolutionAlgorithm {
+    if ConvolutionAlgorithm.matrix.applies(to: shape) { return .matrix }
+    let candidates = [ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4]
+      .filter { $0.applies(to: shape) }
+    return candidates.min { cycles(shape, pass, $0) < cycles(shape, pass, $1) }!
+  }
+
+  static func cycles(_ shape: ConvolutionShape, _ pass: ConvolutionPass, _ algorithm: ConvolutionAlgorithm) -> Double {
+    switch algorithm {
+    case .winograd2: winograd(shape, outputs: 2)
+    case .winograd3: winograd(shape, outputs: 3)
+    case .winograd4: winograd(shape, outputs: 4)
+    case .im2col, .direct, .matrix:
+      product(
+        rows: shape.images * shape.outputHeight * shape.outputWidth,
+        depth: shape.kernel * shape.kernel * shape.inputChannels, columns: shape.outputChannels)
+    }
+  }
+
+  /// A matrix product by register tiles: 16 products a cycle, some cycles to begin and end a tile.
+  private static func product(rows: Int, depth: Int, columns: Int) -> Double {
+    let tiles = Double((rows + 5) / 6 * ((columns + 15) / 16))
+    return tiles * (6 * Double(depth) + 30)
+  }
+
+  private static func winograd(_ shape: ConvolutionShape, outputs: Int) -> Double {
+    let side = outputs + 2
+    let points = side * side
+    let tiles =
+      shape.images * ((shape.outputHeight + outputs - 1) / outputs) * ((shape.outputWidth + outputs - 1) / outputs)
+    let inputs = Double((shape.inputChannels + 7) / 8 * 8) / 8
+    let outs = Double((shape.outputChannels + 15) / 16 * 16) / 8
+    // Vectors moved and combined: about four cycles a point of a tile, five where filters stream from memory.
+    let transforms = Double(tiles * points) * 4 * (inputs + outs)
+    let filters = Double(points * shape.inputChannels) * 5 * outs
+    return Double(points) * product(rows: tiles, depth: shape.inputChannels, columns: shape.outputChannels)
+      + transforms + filters
+  }
+}
