@@ -100,15 +100,15 @@ var methodsCases: [MultiRankCase] {
       let ours = model(images: share(communicator), scope: try BatchNormGroup(.local, world: communicator))
       let alone = model(
         images: GlobalBatch.images, scope: try BatchNormGroup(.ghost(share(communicator)), world: world))
-      var found = try run(ours, steps: 3, ranks: [communicator.rank], of: communicator.size, communicator)
-      let wanted = try run(alone, steps: 3, ranks: [0], of: 1, nil)
+      // One step: statistics of three images magnify rounding so much that later steps part.
+      var found = try run(ours, steps: 1, ranks: [communicator.rank], of: communicator.size, communicator)
+      let wanted = try run(alone, steps: 1, ranks: [0], of: 1, nil)
       // Running statistics are each rank's own; their mean is what the ghosts on one rank have.
       for place in found.tensors.indices where found.tensors[place].name.contains("running") {
         try communicator.allReduce(&found.tensors[place].values, .sum)
         found.tensors[place].values = found.tensors[place].values.map { $0 / Float(communicator.size) }
       }
-      // Statistics of three images magnify rounding, where a wrong term would be off by tenths.
-      try expectSame(found, wanted, within: 1e-3, "local")
+      try expectSame(found, wanted, within: 2e-4, "local")
     },
     MultiRankCase(name: "methods: BYOL's gradients in every scope are the sum of its groups'") { communicator in
       for scope in try scopes(communicator) { try checkGroups(scope, communicator) }
