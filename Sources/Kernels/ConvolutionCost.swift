@@ -3,7 +3,7 @@ enum ConvolutionCost {
   /// The cheapest algorithm for a pass.
   static func best(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> ConvolutionAlgorithm {
     if ConvolutionAlgorithm.matrix.applies(to: shape) { return .matrix }
-    let candidates = [ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4]
+    let candidates = [ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6]
       .filter { $0.applies(to: shape) }
     return candidates.min { cycles(shape, pass, $0) < cycles(shape, pass, $1) }!
   }
@@ -13,6 +13,7 @@ enum ConvolutionCost {
     case .winograd2: winograd(shape, outputs: 2)
     case .winograd3: winograd(shape, outputs: 3)
     case .winograd4: winograd(shape, outputs: 4)
+    case .winograd6: winograd(shape, outputs: 6)
     case .im2col, .direct, .matrix:
       product(
         rows: shape.images * shape.outputHeight * shape.outputWidth,
