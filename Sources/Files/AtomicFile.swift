@@ -101,7 +101,10 @@ public enum AtomicDirectory {
       try create(temporary)
       try body(temporary)
       try AtomicFile.syncDirectory(temporary)
-      if exists(path), rename(path, aside) != 0 { throw FileError(path, cannot: "replace", code: errno) }
+      if exists(path) {
+        try? remove(aside)
+        guard rename(path, aside) == 0 else { throw FileError(path, cannot: "replace", code: errno) }
+      }
       guard rename(temporary, path) == 0 else {
         let code = errno
         rename(aside, path)

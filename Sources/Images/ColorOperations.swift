@@ -70,5 +70,6 @@ func luma(_ red: Channel, _ green: Channel, _ blue: Channel) -> Channel {
 @inline(__always)
 private func blend(_ from: SIMD8<Float>, _ to: SIMD8<Float>, _ factor: Float) -> Channel {
   let mixed = from + factor * (to - from)
-  return truncated(pointwiseMin(pointwiseMax(mixed, SIMD8()), SIMD8(repeating: 255)))
+  let clipped = unsafeBitCast(mixed, to: Channel.self) & ~negative(mixed)
+  return pointwiseMin(truncated(unsafeBitCast(clipped, to: SIMD8<Float>.self)), Channel(repeating: 255))
 }

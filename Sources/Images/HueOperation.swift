@@ -21,33 +21,23 @@ extension Pixels {
 func hsv(_ red: Channel, _ green: Channel, _ blue: Channel) -> (hue: Channel, saturation: Channel, value: Channel) {
   let value = pointwiseMax(red, pointwiseMax(green, blue))
   let least = pointwiseMin(red, pointwiseMin(green, blue))
-  let grey = value .== least
-  // A grey pixel would divide by zero; its hue and saturation are 0 by the masks at the end.
-  let range = float((value &- least).replacing(with: 1, where: grey))
+  // A grey pixel would divide by zero; its hue and saturation are 0 by the mask at the end.
+  let grey = equal(value, least)
+  let range = float((value &- least) | (grey & Channel(repeating: 1)))
   let toRed = float(value &- red) / range
   let toGreen = float(value &- green) / range
   let toBlue = float(value &- blue) / range
-  let isRed = red .== value
-  let isGreen = green .== value
-  // PIL adds the sector's 2 or 4 in double precision; adding it to the term that is exact comes to the same.
-  var sextant = sectorSum(4, toGreen, toRed)
-  sextant = sextant.replacing(with: sectorSum(2, toRed, toBlue), where: isGreen)
-  sextant = sextant.replacing(with: toBlue - toGreen, where: isRed)
-  let turn = sextant / 6
-  let wrapped = turn.replacing(with: turn + 1, where: turn .< SIMD8())
-  let hue = scaled255(wrapped.replacing(with: SIMD8(), where: wrapped .>= SIMD8(repeating: 1)))
-  let top = float(value.replacing(with: 1, where: grey))
-  let saturation = scaled255(range / top)
-  return (hue.replacing(with: 0, where: grey), saturation.replacing(with: 0, where: grey), value)
-}
-
-/// sector + plus - minus with one rounding: the larger of the two is 1 or the other is 0, so the sum with it is exact.
-@inline(__always)
-private func sectorSum(_ sector: Float, _ plus: SIMD8<Float>, _ minus: SIMD8<Float>) -> SIMD8<Float> {
-  let minusIsWhole = minus .== SIMD8(repeating: 1) .| minus .== SIMD8()
-  let minusFirst = (sector - minus) + plus
-  let plusFirst = (sector + plus) - minus
-  return plusFirst.replacing(with: minusFirst, where: minusIsWhole)
+  // PIL adds a sector's 2 or 4 in double precision and rounds once. Of the two terms, that of the least channel is 1, so
+  // the sum with it is exact and the other addition rounds as PIL's.
+  let whole = (SIMD8<Float>(repeating: 2), SIMD8<Float>(repeating: 4))
+  let nearGreen = select(equal(blue, least), (whole.0 - toBlue) + toRed, (whole.0 + toRed) - toBlue)
+  let nearBlue = select(equal(red, least), (whole.1 - toRed) + toGreen, (whole.1 + toGreen) - toRed)
+  let notRed = select(equal(green, value), nearGreen, nearBlue)
+  let turn = select(equal(red, value), toBlue - toGreen, notRed) / 6
+  let oneMore = negative(turn) & Channel(repeating: Float(1).bitPattern)
+  let hue = scaled255(turn + unsafeBitCast(oneMore, to: SIMD8<Float>.self))
+  let saturation = scaled255(range / float(value | (grey & Channel(repeating: 1))))
+  return (hue & ~grey, saturation & ~grey, value)
 }
 
 /// The integer part of 255 x, taken of the exact product.
@@ -56,8 +46,7 @@ private func scaled255(_ x: SIMD8<Float>) -> Channel {
   let factor = SIMD8<Float>(repeating: 255)
   let rounded = truncated(x * factor)
   // The product may have been rounded up to a whole number; what is left of the exact one then is negative.
-  let rest = (-float(rounded)).addingProduct(x, factor)
-  return rounded.replacing(with: rounded &- Channel(repeating: 1), where: rest .< SIMD8())
+  return rounded &+ negative((-float(rounded)).addingProduct(x, factor))
 }
 
 /// PIL's HSV to RGB, each 0...255.
@@ -68,21 +57,20 @@ func rgb(_ hue: Channel, _ saturation: Channel, _ value: Channel) -> (red: Chann
   let fraction = (sixfold - float(sector) * 255) / 255
   let purity = float(saturation) / 255
   let top = float(value)
-  let p = rounded(top.addingProduct(-top, purity))
-  let falling = purity * fraction
-  let rising = purity * (1 - fraction)
-  let isOdd = (sector & Channel(repeating: 1)) .== Channel(repeating: 1)
-  let between = rounded(top.addingProduct(-top, rising.replacing(with: falling, where: isOdd)))
+  let least = rounded(top.addingProduct(-top, purity))
+  let isOdd = Channel() &- (sector & Channel(repeating: 1))
+  let part = select(isOdd, fraction, 1 - fraction)
+  let between = rounded(top.addingProduct(-top, purity * part))
   // Hue 255 is sector 6, which is sector 0 again.
-  let zero = sector .== Channel(repeating: 0) .| sector .== Channel(repeating: 6)
-  let one = sector .== Channel(repeating: 1)
-  let two = sector .== Channel(repeating: 2)
-  let three = sector .== Channel(repeating: 3)
-  let four = sector .== Channel(repeating: 4)
-  let five = sector .== Channel(repeating: 5)
-  let red = between.replacing(with: value, where: zero .| five).replacing(with: p, where: two .| three)
-  let green = between.replacing(with: value, where: one .| two).replacing(with: p, where: four .| five)
-  let blue = between.replacing(with: value, where: three .| four).replacing(with: p, where: zero .| one)
+  let zero = equal(sector, Channel()) | equal(sector, Channel(repeating: 6))
+  let one = equal(sector, Channel(repeating: 1))
+  let two = equal(sector, Channel(repeating: 2))
+  let three = equal(sector, Channel(repeating: 3))
+  let four = equal(sector, Channel(repeating: 4))
+  let five = equal(sector, Channel(repeating: 5))
+  let red = select(zero | five, value, select(two | three, least, between))
+  let green = select(one | two, value, select(four | five, least, between))
+  let blue = select(three | four, value, select(zero | one, least, between))
   return (red, green, blue)
 }
 

@@ -86,7 +86,32 @@ func float(_ channel: Channel) -> SIMD8<Float> {
 /// The integer part of 0 ..< 2^22.
 @inline(__always)
 func truncated(_ value: SIMD8<Float>) -> Channel {
-  let nearest = (value + twoTo23) - twoTo23
-  let below = nearest.replacing(with: nearest - 1, where: nearest .> value)
-  return unsafeBitCast(below + twoTo23, to: Channel.self) & Channel(repeating: 0x3F_FFFF)
+  let shifted = value + twoTo23
+  let nearest = unsafeBitCast(shifted, to: Channel.self) & Channel(repeating: 0x3F_FFFF)
+  // All ones, that is minus one, where the nearest integer lies above.
+  return nearest &+ negative(value - (shifted - twoTo23))
+}
+
+// Masks are integers of all ones or none: Swift's own comparisons of float vectors and its mask operators become loops
+// over lanes, a hundred times slower.
+
+/// All ones where a float's sign is set.
+@inline(__always)
+func negative(_ value: SIMD8<Float>) -> Channel {
+  unsafeBitCast(unsafeBitCast(value, to: SIMD8<Int32>.self) &>> 31, to: Channel.self)
+}
+
+/// All ones where two integers are the same.
+@inline(__always)
+func equal(_ a: Channel, _ b: Channel) -> Channel {
+  Channel().replacing(with: Channel(repeating: .max), where: a .== b)
+}
+
+@inline(__always)
+func select(_ mask: Channel, _ yes: Channel, _ no: Channel) -> Channel { no ^ ((no ^ yes) & mask) }
+
+@inline(__always)
+func select(_ mask: Channel, _ yes: SIMD8<Float>, _ no: SIMD8<Float>) -> SIMD8<Float> {
+  unsafeBitCast(
+    select(mask, unsafeBitCast(yes, to: Channel.self), unsafeBitCast(no, to: Channel.self)), to: SIMD8<Float>.self)
 }

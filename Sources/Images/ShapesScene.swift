@@ -3,9 +3,10 @@ import Kernels
 
 /// All that makes `shapes` harder or easier, in one place. Lengths are parts of the image's side, amplitudes of 0...1.
 package struct ShapesDifficulty: Sendable {
-  /// The form's radius and how far from the image's centre its own may lie.
-  package var radius: ClosedRange<Double> = 0.3...0.46
-  package var offset = 0.16
+  /// Figures of the form in an image and the radius of each. Several, each of its own colour, place, size and
+  /// rotation, so that nearly every crop shows one and the form is what two crops share.
+  package var figures: ClosedRange<Int> = 4...6
+  package var radius: ClosedRange<Double> = 0.13...0.24
   /// How far colours may lie from grey. Two views of an image share its colours more surely than its form, so vivid
   /// colours are what a network would learn instead.
   package var vividness = 0.15
@@ -56,38 +57,57 @@ struct ShapesScene {
   var noise: Float
 
   init(form: Form, difficulty: ShapesDifficulty, random: inout CounterRandom) {
-    let background = Self.color(difficulty, &random)
-    var color = Self.color(difficulty, &random)
-    while abs(Self.luma(color) - Self.luma(background)) < Float(difficulty.contrast) {
-      color = Self.color(difficulty, &random)
-    }
+    background = Self.color(difficulty, &random)
     waves = (0..<2).map { _ in Self.wave(difficulty, &random) }
     formWave = Self.wave(difficulty, &random)
-    let markCount =
-      difficulty.marks.lowerBound
-      + Int(random.uniform() * Double(difficulty.marks.upperBound - difficulty.marks.lowerBound + 1))
-    var marks: [Figure] = []
-    for _ in 0..<markCount {
-      let kinds: [Form] = [.disc, .square, .triangle]
-      let kind = kinds[Int(random.uniform() * Double(kinds.count))]
-      let radius = random.uniform(difficulty.markRadius.lowerBound, difficulty.markRadius.upperBound)
-      marks.append(
-        Self.figure(
-          kind, x: random.uniform(), y: random.uniform(), radius: radius, color: Self.color(difficulty, &random),
-          &random))
-    }
-    let main = Self.figure(
-      form, x: 0.5 + random.uniform(-difficulty.offset, difficulty.offset),
-      y: 0.5 + random.uniform(-difficulty.offset, difficulty.offset),
-      radius: random.uniform(difficulty.radius.lowerBound, difficulty.radius.upperBound), color: color, &random)
-    // Half of the marks lie under the form, half on it.
-    figures = Array(marks.prefix(markCount / 2)) + [main] + Array(marks.dropFirst(markCount / 2))
+    figures = Self.marks(difficulty, &random) + Self.figures(form, background, difficulty, &random)
     let direction = random.uniform(0, 2 * Double.pi)
     let slope = random.uniform(0, 2 * difficulty.lighting)
     light = SIMD3(
       Float(random.uniform(difficulty.dimmest, 1)), Float(slope * cos(direction)), Float(slope * sin(direction)))
     noise = Float(random.uniform(0, difficulty.noise))
-    self.background = background
+  }
+
+  /// Figures of one form that hardly overlap.
+  private static func figures(
+    _ form: Form, _ background: Color, _ difficulty: ShapesDifficulty, _ random: inout CounterRandom
+  ) -> [Figure] {
+    var figures: [Figure] = []
+    for _ in 0..<integer(difficulty.figures, &random) {
+      // A place that is free, or after some tries none: crowded images have fewer figures.
+      for _ in 0..<12 {
+        let radius = random.uniform(difficulty.radius.lowerBound, difficulty.radius.upperBound)
+        let (x, y) = (random.uniform(0.08, 0.92), random.uniform(0.08, 0.92))
+        let isFree = figures.allSatisfy { other in
+          let (dx, dy) = (Float(x) - other.x, Float(y) - other.y)
+          return (dx * dx + dy * dy).squareRoot() > 0.95 * (Float(radius) + other.radius)
+        }
+        if isFree {
+          var color = Self.color(difficulty, &random)
+          while abs(luma(color) - luma(background)) < Float(difficulty.contrast) {
+            color = Self.color(difficulty, &random)
+          }
+          figures.append(figure(form, x: x, y: y, radius: radius, color: color, &random))
+          break
+        }
+      }
+    }
+    return figures
+  }
+
+  /// Small marks of any form that tell nothing.
+  private static func marks(_ difficulty: ShapesDifficulty, _ random: inout CounterRandom) -> [Figure] {
+    (0..<integer(difficulty.marks, &random)).map { _ in
+      let kinds: [Form] = [.disc, .square, .triangle]
+      return figure(
+        kinds[integer(0...kinds.count - 1, &random)], x: random.uniform(), y: random.uniform(),
+        radius: random.uniform(difficulty.markRadius.lowerBound, difficulty.markRadius.upperBound),
+        color: color(difficulty, &random), &random)
+    }
+  }
+
+  private static func integer(_ range: ClosedRange<Int>, _ random: inout CounterRandom) -> Int {
+    range.lowerBound + Int(random.uniform() * Double(range.count))
   }
 
   private static func color(_ difficulty: ShapesDifficulty, _ random: inout CounterRandom) -> Color {

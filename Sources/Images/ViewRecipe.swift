@@ -91,7 +91,7 @@ public final class ViewScratch {
     self.imageSize = imageSize
     source = .allocate(capacity: height * width * 3)
     cropped = Self.pixels(height * width)
-    spare = Self.pixels(max(height, imageSize) * imageSize)
+    spare = Self.pixels(max(height, width, imageSize) * imageSize)
     pixels = Self.pixels(imageSize * imageSize)
     table = .allocate(capacity: Normalisation.table.count)
     table.initialize(from: Normalisation.table, count: Normalisation.table.count)

@@ -6,7 +6,8 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
   case direct
   /// One matrix product; for 1x1 convolutions of stride 1.
   case matrix
-  /// Winograd's algorithm with tiles of 2x2, 3x3 and 4x4 outputs; for 3x3 convolutions of stride 1.
+  /// Winograd's algorithm with tiles of 2x2, 3x3 and 4x4 outputs; for 3x3 convolutions of stride 1, the larger two also
+  /// of stride 2 with padding 1 and channels in multiples of eight.
   case winograd2 = "winograd-2x2"
   case winograd3 = "winograd-3x3"
   case winograd4 = "winograd-4x4"
@@ -16,7 +17,12 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
     switch self {
     case .im2col, .direct: true
     case .matrix: shape.kernel == 1 && shape.stride == 1 && shape.padding == 0
-    case .winograd2, .winograd3, .winograd4: shape.kernel == 3 && shape.stride == 1 && shape.padding <= 2
+    case .winograd2: shape.kernel == 3 && shape.stride == 1
+    case .winograd3, .winograd4:
+      shape.kernel == 3
+        && (shape.stride == 1
+          || shape.stride == 2 && shape.padding == 1 && shape.inputChannels % 8 == 0
+            && shape.outputChannels % 8 == 0)
     }
   }
 }
@@ -36,35 +42,39 @@ public final class Convolution {
   public let shape: ConvolutionShape
   private let team: ThreadTeam
   private let scratch: Scratch
-  private let passes: [ConvolutionPass: ConvolutionPlan]
-  private let forwardPlan, inputPlan, filterPlan: ConvolutionPlan
+  private let algorithms: [ConvolutionPass: ConvolutionAlgorithm]
+  private let forwardKernel, inputKernel: any CorrelationKernel
+  private let filterKernel: any FilterGradientKernel
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
   public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
     self.shape = shape
     self.team = team
     self.scratch = scratch
-    var passes = [ConvolutionPass: ConvolutionPlan]()
+    var algorithms = [ConvolutionPass: ConvolutionAlgorithm]()
     for pass in ConvolutionPass.allCases {
       let forced = algorithm.flatMap { $0.applies(to: shape) ? $0 : nil }
-      let plan = ConvolutionPlan(shape, pass, forced ?? ConvolutionCost.best(shape, pass), team: team)
-      scratch.reserve(plan.scratchFloats)
-      passes[pass] = plan
+      algorithms[pass] = forced ?? ConvolutionCost.best(shape, pass)
     }
-    self.passes = passes
-    (forwardPlan, inputPlan, filterPlan) = (passes[.forward]!, passes[.inputGradient]!, passes[.filterGradient]!)
+    self.algorithms = algorithms
+    forwardKernel = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
+    inputKernel = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
+    filterKernel = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
+    scratch.reserve(
+      max(forwardKernel.scratchFloats, inputKernel.scratchFloats, filterKernel.scratchFloats))
   }
 
   /// The algorithm in use for a pass.
-  public func algorithm(_ pass: ConvolutionPass) -> ConvolutionAlgorithm { passes[pass]!.algorithm }
+  public func algorithm(_ pass: ConvolutionPass) -> ConvolutionAlgorithm { algorithms[pass]! }
 
   /// output[images, outputHeight, outputWidth, outputChannels] = input[images, height, width, inputChannels] * filter.
   public func forward(
     images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    forwardPlan.correlate(
-      images: images, input: input, filter: filter, output: output, accumulate: false, team: team, scratch: scratch)
+    forwardKernel.run(
+      CorrelationCall(images: images, input: input, filter: filter, output: output, accumulate: false), team: team,
+      memory: scratch.pointer)
   }
 
   /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
@@ -73,9 +83,10 @@ public final class Convolution {
     inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    inputPlan.correlate(
-      images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate, team: team,
-      scratch: scratch)
+    inputKernel.run(
+      CorrelationCall(
+        images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate),
+      team: team, memory: scratch.pointer)
   }
 
   /// filterGradient[kernel, kernel, inputChannels, outputChannels] = the gradient of sum(output * outputGradient).
@@ -84,8 +95,9 @@ public final class Convolution {
     filterGradient: UnsafeMutablePointer<Float>
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    filterPlan.filterGradient(
-      images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient, team: team,
-      scratch: scratch)
+    filterKernel.run(
+      FilterGradientCall(
+        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient), team: team,
+      memory: scratch.pointer)
   }
 }

@@ -27,16 +27,19 @@ enum ConvolutionCost {
   }
 
   private static func winograd(_ shape: ConvolutionShape, outputs: Int) -> Double {
-    let side = outputs + 2
+    let side = shape.stride == 1 ? outputs + 2 : outputs + 1
     let points = side * side
     let tiles =
       shape.images * ((shape.outputHeight + outputs - 1) / outputs) * ((shape.outputWidth + outputs - 1) / outputs)
+    // With stride 2, four phases, of which few reach the points at infinity.
+    let phases = Double(shape.stride * shape.stride)
+    let reaching = shape.stride == 1 ? Double(points) : Double((2 * side - 1) * (2 * side - 1))
     let inputs = Double((shape.inputChannels + 7) / 8 * 8) / 8
     let outs = Double((shape.outputChannels + 15) / 16 * 16) / 8
     // Vectors moved and combined: about four cycles a point of a tile, five where filters stream from memory.
-    let transforms = Double(tiles * points) * 4 * (inputs + outs)
-    let filters = Double(points * shape.inputChannels) * 5 * outs
-    return Double(points) * product(rows: tiles, depth: shape.inputChannels, columns: shape.outputChannels)
-      + transforms + filters
+    let transforms = Double(tiles * points) * 4 * (inputs * phases + outs)
+    let filters = Double(points * shape.inputChannels) * 5 * outs * phases
+    return reaching * product(rows: tiles, depth: shape.inputChannels, columns: shape.outputChannels) + transforms
+      + filters
   }
 }

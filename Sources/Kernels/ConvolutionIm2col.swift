@@ -2,7 +2,7 @@ import COpenBLAS
 
 /// Convolution as OpenBLAS sees it: the patches of a few images written out as a matrix, then sgemm. The baseline that
 /// the other algorithms are measured against.
-struct Im2colConvolution {
+struct Im2colConvolution: FilterGradientKernel {
   let shape: ConvolutionShape
   /// Images whose patch matrix is written at a time.
   let block: Int
@@ -47,17 +47,14 @@ struct Im2colConvolution {
     }
   }
 
-  func filterGradient(
-    images: Int, input: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>,
-    filterGradient: UnsafeMutablePointer<Float>, patches: UnsafeMutablePointer<Float>
-  ) {
-    for first in stride(from: 0, to: images, by: block) {
-      let count = min(block, images - first)
-      gather(count, input + first * shape.inputSize, patches)
+  func run(_ call: FilterGradientCall, team: ThreadTeam, memory patches: UnsafeMutablePointer<Float>) {
+    for first in stride(from: 0, to: call.images, by: block) {
+      let count = min(block, call.images - first)
+      gather(count, call.input + first * shape.inputSize, patches)
       cblas_sgemm(
         CblasRowMajor, CblasTrans, CblasNoTrans, Int32(columns), Int32(shape.outputChannels), Int32(count * rows), 1,
-        patches, Int32(columns), outputGradient + first * shape.outputSize, Int32(shape.outputChannels),
-        first == 0 ? 0 : 1, filterGradient, Int32(shape.outputChannels))
+        patches, Int32(columns), call.outputGradient + first * shape.outputSize, Int32(shape.outputChannels),
+        first == 0 ? 0 : 1, call.filterGradient, Int32(shape.outputChannels))
     }
   }
 
@@ -97,6 +94,30 @@ struct Im2colConvolution {
           }
         }
       }
+    }
+  }
+}
+
+/// The forward pass or the input gradient by way of the patch matrix.
+struct Im2colCorrelation: CorrelationKernel {
+  private let plan: Im2colConvolution
+  private let pass: ConvolutionPass
+
+  init(_ shape: ConvolutionShape, _ pass: ConvolutionPass) {
+    plan = Im2colConvolution(shape)
+    self.pass = pass
+  }
+
+  var scratchFloats: Int { plan.scratchFloats }
+
+  func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    if pass == .forward {
+      plan.forward(
+        images: call.images, input: call.input, filter: call.filter, output: call.output, patches: memory)
+    } else {
+      plan.inputGradient(
+        images: call.images, outputGradient: call.input, filter: call.filter, inputGradient: call.output,
+        accumulate: call.accumulate, patches: memory)
     }
   }
 }

@@ -1,147 +1,100 @@
-/// One pass of a convolution, planned with one algorithm.
-struct ConvolutionPlan {
-  let algorithm: ConvolutionAlgorithm
-  let scratchFloats: Int
-  private let shape: ConvolutionShape
-  private let method: Method
+/// Operands of a forward pass, or of an input gradient with the output gradient as its input.
+struct CorrelationCall: @unchecked Sendable {
+  let images: Int
+  let input, filter: UnsafePointer<Float>
+  let output: UnsafeMutablePointer<Float>
+  let accumulate: Bool
+}
 
-  private enum Method {
-    case im2col(Im2colConvolution, ConvolutionPass)
-    case direct(DirectConvolution)
-    case directFilter(DirectFilterGradient)
-    case matrix(ConvolutionPass)
-    case winograd2(WinogradConvolution<WinogradTile2>)
-    case winograd3(WinogradConvolution<WinogradTile3>)
-    case winograd4(WinogradConvolution<WinogradTile4>)
-    case winogradFilter2(WinogradFilterGradient<WinogradTile2>)
-    case winogradFilter3(WinogradFilterGradient<WinogradTile3>)
-    case winogradFilter4(WinogradFilterGradient<WinogradTile4>)
-  }
+/// A planned forward pass or input gradient: output (+)= the correlation of input with the filter.
+protocol CorrelationKernel {
+  var scratchFloats: Int { get }
+  func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
+}
 
-  init(_ shape: ConvolutionShape, _ pass: ConvolutionPass, _ algorithm: ConvolutionAlgorithm, team: ThreadTeam) {
-    self.shape = shape
-    self.algorithm = algorithm
-    let threads = team.threads
-    let isFilter = pass == .filterGradient
+/// Operands of a filter gradient.
+struct FilterGradientCall: @unchecked Sendable {
+  let images: Int
+  let input, outputGradient: UnsafePointer<Float>
+  let filterGradient: UnsafeMutablePointer<Float>
+}
+
+/// A planned filter gradient, which overwrites.
+protocol FilterGradientKernel {
+  var scratchFloats: Int { get }
+  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
+}
+
+extension ConvolutionAlgorithm {
+  /// The kernel that computes the forward pass or the input gradient.
+  func correlation(_ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int) -> any CorrelationKernel {
     let problem = pass == .inputGradient ? WinogradProblem.inputGradient(shape) : .forward(shape)
-    switch algorithm {
-    case .im2col:
-      let plan = Im2colConvolution(shape)
-      (method, scratchFloats) = (.im2col(plan, pass), plan.scratchFloats)
-    case .matrix:
-      let (pixels, filter) = (shape.images * shape.height * shape.width, (shape.inputChannels, shape.outputChannels))
-      method = .matrix(pass)
-      scratchFloats =
-        switch pass {
-        case .forward: MatrixMultiply.scratchFloats(m: pixels, n: filter.1, k: filter.0, aTransposed: false, threads)
-        case .inputGradient:
-          MatrixMultiply.scratchFloats(m: pixels, n: filter.0, k: filter.1, aTransposed: false, threads)
-        case .filterGradient:
-          MatrixMultiply.scratchFloats(m: filter.0, n: filter.1, k: pixels, aTransposed: true, threads)
-        }
-    case .direct where isFilter:
-      let plan = DirectFilterGradient(shape, threads: threads)
-      (method, scratchFloats) = (.directFilter(plan), plan.scratchFloats)
-    case .direct:
-      let plan =
-        pass == .forward
-        ? DirectConvolution(forward: shape, threads: threads)
-        : DirectConvolution(inputGradient: shape, threads: threads)
-      (method, scratchFloats) = (.direct(plan), plan.scratchFloats)
-    case .winograd2 where isFilter:
-      let plan = WinogradFilterGradient<WinogradTile2>(shape, threads: threads)
-      (method, scratchFloats) = (.winogradFilter2(plan), plan.scratchFloats)
-    case .winograd3 where isFilter:
-      let plan = WinogradFilterGradient<WinogradTile3>(shape, threads: threads)
-      (method, scratchFloats) = (.winogradFilter3(plan), plan.scratchFloats)
-    case .winograd4 where isFilter:
-      let plan = WinogradFilterGradient<WinogradTile4>(shape, threads: threads)
-      (method, scratchFloats) = (.winogradFilter4(plan), plan.scratchFloats)
-    case .winograd2:
-      let plan = WinogradConvolution<WinogradTile2>(problem, threads: threads)
-      (method, scratchFloats) = (.winograd2(plan), plan.scratchFloats)
-    case .winograd3:
-      let plan = WinogradConvolution<WinogradTile3>(problem, threads: threads)
-      (method, scratchFloats) = (.winograd3(plan), plan.scratchFloats)
-    case .winograd4:
-      let plan = WinogradConvolution<WinogradTile4>(problem, threads: threads)
-      (method, scratchFloats) = (.winograd4(plan), plan.scratchFloats)
+    return switch self {
+    case .im2col: Im2colCorrelation(shape, pass)
+    case .matrix: MatrixCorrelation(shape, pass, threads: threads)
+    case .direct where pass == .forward: DirectConvolution(forward: shape, threads: threads)
+    case .direct: DirectConvolution(inputGradient: shape, threads: threads)
+    case .winograd2: WinogradConvolution<WinogradTile2>(problem, threads: threads)
+    case .winograd3 where shape.stride == 2: WinogradConvolution<WinogradStrided3>(problem, threads: threads)
+    case .winograd3: WinogradConvolution<WinogradTile3>(problem, threads: threads)
+    case .winograd4 where shape.stride == 2: WinogradConvolution<WinogradStrided4>(problem, threads: threads)
+    case .winograd4: WinogradConvolution<WinogradTile4>(problem, threads: threads)
     }
   }
 
-  /// The forward pass, or the input gradient with the output gradient as input.
-  func correlate(
-    images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>,
-    accumulate: Bool, team: ThreadTeam, scratch: Scratch
-  ) {
-    let memory = scratch.pointer
-    switch method {
-    case .im2col(let plan, .forward):
-      plan.forward(images: images, input: input, filter: filter, output: output, patches: memory)
-    case .im2col(let plan, _):
-      plan.inputGradient(
-        images: images, outputGradient: input, filter: filter, inputGradient: output, accumulate: accumulate,
-        patches: memory)
-    case .matrix(let pass):
-      let backward = pass == .inputGradient
-      let (from, to) =
-        backward ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
-      MatrixMultiply.run(
-        m: images * shape.height * shape.width, n: to, k: from, a: input, lda: from, aTransposed: false, b: filter,
-        ldb: shape.outputChannels, bTransposed: backward, c: output, ldc: to, accumulate: accumulate, team: team,
-        scratch: scratch)
-    case .direct(let plan):
-      plan.run(
-        images: images, input: input, filter: filter, output: output, accumulate: accumulate, team: team, memory: memory
-      )
-    case .winograd2(let plan):
-      plan.run(
-        images: images, input: input, filter: filter, output: output, accumulate: accumulate, team: team, memory: memory
-      )
-    case .winograd3(let plan):
-      plan.run(
-        images: images, input: input, filter: filter, output: output, accumulate: accumulate, team: team, memory: memory
-      )
-    case .winograd4(let plan):
-      plan.run(
-        images: images, input: input, filter: filter, output: output, accumulate: accumulate, team: team, memory: memory
-      )
-    case .directFilter, .winogradFilter2, .winogradFilter3, .winogradFilter4: preconditionFailure("a filter gradient")
+  /// The kernel that computes the filter gradient.
+  func filterGradient(_ shape: ConvolutionShape, threads: Int) -> any FilterGradientKernel {
+    switch self {
+    case .im2col: Im2colConvolution(shape)
+    case .matrix: MatrixFilterGradient(shape, threads: threads)
+    case .direct: DirectFilterGradient(shape, threads: threads)
+    case .winograd2: WinogradFilterGradient<WinogradTile2>(shape, threads: threads)
+    case .winograd3 where shape.stride == 2: WinogradFilterGradient<WinogradStrided3>(shape, threads: threads)
+    case .winograd3: WinogradFilterGradient<WinogradTile3>(shape, threads: threads)
+    case .winograd4 where shape.stride == 2: WinogradFilterGradient<WinogradStrided4>(shape, threads: threads)
+    case .winograd4: WinogradFilterGradient<WinogradTile4>(shape, threads: threads)
     }
   }
+}
 
-  /// The filter gradient.
-  func filterGradient(
-    images: Int, input: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>,
-    filterGradient: UnsafeMutablePointer<Float>, team: ThreadTeam, scratch: Scratch
-  ) {
-    let memory = scratch.pointer
-    switch method {
-    case .im2col(let plan, _):
-      plan.filterGradient(
-        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient, patches: memory)
-    case .matrix:
-      MatrixMultiply.run(
-        m: shape.inputChannels, n: shape.outputChannels, k: images * shape.height * shape.width, a: input,
-        lda: shape.inputChannels, aTransposed: true, b: outputGradient, ldb: shape.outputChannels, bTransposed: false,
-        c: filterGradient, ldc: shape.outputChannels, accumulate: false, team: team, scratch: scratch)
-    case .directFilter(let plan):
-      plan.run(
-        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient, team: team,
-        memory: memory)
-    case .winogradFilter2(let plan):
-      plan.run(
-        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient, team: team,
-        memory: memory)
-    case .winogradFilter3(let plan):
-      plan.run(
-        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient, team: team,
-        memory: memory)
-    case .winogradFilter4(let plan):
-      plan.run(
-        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient, team: team,
-        memory: memory)
-    case .direct, .winograd2, .winograd3, .winograd4: preconditionFailure("no filter gradient")
-    }
+/// A 1x1 convolution of stride 1: one product, input pixels by channels, nothing copied.
+struct MatrixCorrelation: CorrelationKernel {
+  private let pixels, from, to, stored: Int
+  private let backward: Bool
+  let scratchFloats: Int
+
+  init(_ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int) {
+    pixels = shape.height * shape.width
+    backward = pass == .inputGradient
+    (from, to) = backward ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
+    stored = shape.outputChannels
+    scratchFloats = MatrixMultiply.scratchFloats(
+      m: shape.images * pixels, n: to, k: from, aTransposed: false, threads: threads)
+  }
+
+  func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    MatrixMultiply.run(
+      m: call.images * pixels, n: to, k: from, a: call.input, lda: from, aTransposed: false, b: call.filter,
+      ldb: stored, bTransposed: backward, c: call.output, ldc: to, accumulate: call.accumulate, team: team,
+      memory: memory)
+  }
+}
+
+/// The filter gradient of a 1x1 convolution of stride 1.
+struct MatrixFilterGradient: FilterGradientKernel {
+  private let pixels, inputs, outputs: Int
+  let scratchFloats: Int
+
+  init(_ shape: ConvolutionShape, threads: Int) {
+    (pixels, inputs, outputs) = (shape.height * shape.width, shape.inputChannels, shape.outputChannels)
+    scratchFloats = MatrixMultiply.scratchFloats(
+      m: inputs, n: outputs, k: shape.images * pixels, aTransposed: true, threads: threads)
+  }
+
+  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    MatrixMultiply.run(
+      m: inputs, n: outputs, k: call.images * pixels, a: call.input, lda: inputs, aTransposed: true,
+      b: call.outputGradient, ldb: outputs, bTransposed: false, c: call.filterGradient, ldc: outputs,
+      accumulate: false, team: team, memory: memory)
   }
 }

@@ -57,10 +57,10 @@ struct DirectPhase {
 
 /// Convolution as an implicit matrix product: the rows of the left factor are the windows themselves, read in place
 /// from a bordered copy of a few images; no patch is ever written. Serves every kernel, stride and padding.
-struct DirectConvolution {
+struct DirectConvolution: CorrelationKernel {
   private let map: BorderedMap
   private let phases: [DirectPhase]
-  private let images, imagesAtOnce: Int
+  private let imagesAtOnce: Int
   private let outputSize, outputChannels, kernel: Int
   /// Whether the filter is stored [tap][outputChannels][inputChannels].
   private let transposed: Bool
@@ -81,7 +81,7 @@ struct DirectConvolution {
     map = BorderedMap(
       height: shape.height, width: shape.width, channels: shape.inputChannels, before: shape.padding,
       borderedHeight: max(shape.height + shape.padding, below), borderedWidth: max(shape.width + shape.padding, right))
-    (images, outputChannels, outputSize) = (shape.images, shape.outputChannels, shape.outputSize)
+    (outputChannels, outputSize) = (shape.outputChannels, shape.outputSize)
     (kernel, transposed) = (shape.kernel, false)
     self.threads = threads
     imagesAtOnce = Self.block(map, pixels: shape.outputHeight * shape.outputWidth, images: shape.images, threads)
@@ -111,7 +111,7 @@ struct DirectConvolution {
       height: shape.outputHeight, width: shape.outputWidth, channels: shape.outputChannels, before: before,
       borderedHeight: before + max(shape.outputHeight, (shape.height - 1 + shape.padding) / shape.stride + 1),
       borderedWidth: before + max(shape.outputWidth, (shape.width - 1 + shape.padding) / shape.stride + 1))
-    (images, outputChannels, outputSize) = (shape.images, shape.inputChannels, shape.inputSize)
+    (outputChannels, outputSize) = (shape.inputChannels, shape.inputSize)
     (kernel, transposed) = (shape.kernel, true)
     self.threads = threads
     imagesAtOnce = Self.block(map, pixels: shape.height * shape.width, images: shape.images, threads)
@@ -158,26 +158,24 @@ struct DirectConvolution {
     return min(wanted, (images + threads - 1) / threads)
   }
 
-  /// output (+)= the correlation.
-  func run(
-    images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>,
-    accumulate: Bool, team: ThreadTeam, memory: UnsafeMutablePointer<Float>
-  ) {
+  func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     team.run { thread in
-      for phase in phases { pack(phase, team.share(of: panels, thread: thread), filter, memory + phase.filterOffset) }
+      for phase in phases {
+        pack(phase, team.share(of: panels, thread: thread), call.filter, memory + phase.filterOffset)
+      }
     }
     team.run { thread in
       let copy = memory + oddLines(packedFloats) + (map.isCopied ? thread * oddLines(imagesAtOnce * map.size) : 0)
-      let share = team.share(of: images, thread: thread)
+      let share = team.share(of: call.images, thread: thread)
       for first in stride(from: share.lowerBound, to: share.upperBound, by: imagesAtOnce) {
         let count = min(imagesAtOnce, share.upperBound - first)
-        var source = input + first * map.plainSize
+        var source = call.input + first * map.plainSize
         if map.isCopied {
           map.copy(images: count, source, copy)
           source = UnsafePointer(copy)
         }
         for phase in phases {
-          apply(phase, count, source, memory + phase.filterOffset, output + first * outputSize, accumulate)
+          apply(phase, count, source, memory + phase.filterOffset, call.output + first * outputSize, call.accumulate)
         }
       }
     }

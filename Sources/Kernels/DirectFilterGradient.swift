@@ -1,6 +1,6 @@
 /// The filter gradient as an implicit matrix product: windows (transposed) times output gradients, the windows of a
 /// few dozen pixels copied at a time.
-struct DirectFilterGradient {
+struct DirectFilterGradient: FilterGradientKernel {
   private let shape: ConvolutionShape
   private let map: BorderedMap
   private let imagesAtOnce: Int
@@ -44,22 +44,17 @@ struct DirectFilterGradient {
     self.reads = OffsetTable(reads)
   }
 
-  /// filterGradient[tap][inputChannels][outputChannels] = the gradient of sum(output * outputGradient).
-  ///
   /// Threads share the rows of the filter matrix, so no sums need adding up.
-  func run(
-    images: Int, input: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>,
-    filterGradient: UnsafeMutablePointer<Float>, team: ThreadTeam, memory: UnsafeMutablePointer<Float>
-  ) {
+  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     let pixels = shape.outputHeight * shape.outputWidth
     team.run { thread in
       let share = team.share(of: rows, thread: thread, grain: 12)
       if share.isEmpty { return }
       let windows = memory + thread * (windowFloats + gradientFloats + copyFloats)
       let (gradients, copy) = (windows + windowFloats, windows + windowFloats + gradientFloats)
-      for first in stride(from: 0, to: images, by: imagesAtOnce) {
-        let count = min(imagesAtOnce, images - first)
-        var source = input + first * shape.inputSize
+      for first in stride(from: 0, to: call.images, by: imagesAtOnce) {
+        let count = min(imagesAtOnce, call.images - first)
+        var source = call.input + first * shape.inputSize
         if map.isCopied {
           map.copy(images: count, source, copy)
           source = UnsafePointer(copy)
@@ -67,12 +62,12 @@ struct DirectFilterGradient {
         for pixel in stride(from: 0, to: count * pixels, by: Self.pixelsAtOnce) {
           let chunk = min(Self.pixelsAtOnce, count * pixels - pixel)
           Packing.panelsOf16(
-            outputGradient + (first * pixels + pixel) * shape.outputChannels, ldb: shape.outputChannels, k: chunk,
+            call.outputGradient + (first * pixels + pixel) * shape.outputChannels, ldb: shape.outputChannels, k: chunk,
             columns: shape.outputChannels, gradients, panelStride: Self.pixelsAtOnce * 16)
           for row in stride(from: share.lowerBound, to: share.upperBound, by: Self.rowsAtOnce) {
             let height = min(Self.rowsAtOnce, share.upperBound - row)
             gather(row, height, source, reads.pointer + pixel, chunk, windows)
-            multiply(row, height, chunk, windows, gradients, filterGradient, accumulate: first + pixel > 0)
+            multiply(row, height, chunk, windows, gradients, call.filterGradient, accumulate: first + pixel > 0)
           }
         }
       }

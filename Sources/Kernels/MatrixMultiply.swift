@@ -10,13 +10,23 @@ public enum MatrixMultiply {
     bTransposed: Bool, c: UnsafeMutablePointer<Float>, ldc: Int, accumulate: Bool, team: ThreadTeam, scratch: Scratch
   ) {
     precondition(m >= 0 && n >= 0 && k >= 0, "a matrix cannot have \(m) x \(n) x \(k)")
+    scratch.reserve(scratchFloats(m: m, n: n, k: k, aTransposed: aTransposed, threads: team.threads))
+    run(
+      m: m, n: n, k: k, a: a, lda: lda, aTransposed: aTransposed, b: b, ldb: ldb, bTransposed: bTransposed, c: c,
+      ldc: ldc, accumulate: accumulate, team: team, memory: scratch.pointer)
+  }
+
+  /// As above, in memory of `scratchFloats` for these sizes, or for more rows of a.
+  static func run(
+    m: Int, n: Int, k: Int, a: UnsafePointer<Float>, lda: Int, aTransposed: Bool, b: UnsafePointer<Float>, ldb: Int,
+    bTransposed: Bool, c: UnsafeMutablePointer<Float>, ldc: Int, accumulate: Bool, team: ThreadTeam,
+    memory: UnsafeMutablePointer<Float>
+  ) {
     if k == 0 {
       if !accumulate { for row in 0..<m { (c + row * ldc).update(repeating: 0, count: n) } }
       return
     }
     let blocks = Blocks(m: m, n: n, k: k, aTransposed: aTransposed)
-    scratch.reserve(team.threads * blocks.floats)
-    let memory = scratch.pointer
     let product = Product(
       a: a, lda: lda, aTransposed: aTransposed, b: b, ldb: ldb, bTransposed: bTransposed, c: c, ldc: ldc,
       accumulate: accumulate, m: m, n: n, k: k, blocks: blocks)
@@ -34,7 +44,7 @@ public enum MatrixMultiply {
   }
 
   /// Scratch floats that `run` uses for one of these sizes, for plans that must not grow it later.
-  static func scratchFloats(m: Int, n: Int, k: Int, aTransposed: Bool, _ threads: Int) -> Int {
+  static func scratchFloats(m: Int, n: Int, k: Int, aTransposed: Bool, threads: Int) -> Int {
     threads * Blocks(m: m, n: n, k: k, aTransposed: aTransposed).floats
   }
 
@@ -45,8 +55,8 @@ public enum MatrixMultiply {
     let packsA: Bool
 
     init(m: Int, n: Int, k: Int, aTransposed: Bool) {
-      let pieces = (k + 319) / 320
-      self.k = (k + pieces - 1) / pieces
+      let pieces = max(1, (k + 319) / 320)
+      self.k = max(1, (k + pieces - 1) / pieces)
       self.n = min((n + 15) / 16 * 16, 1024)
       self.m = min((m + 5) / 6 * 6, max(12, 49_152 / self.k / 12 * 12))
       packsA = aTransposed

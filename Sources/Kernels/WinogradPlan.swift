@@ -1,34 +1,84 @@
-/// One 3x3 stride-1 correlation between two maps as Winograd's algorithm sees it: the forward pass, or the input
-/// gradient as the correlation of the output gradient with the rotated, transposed filter.
+/// The part of a correlation that reads (or writes) every stride-th pixel, with its own taps.
+///
+/// A correlation of stride 2 is the sum, over the parities of row and column, of correlations of stride 1 between every
+/// second pixel of the input and the output; its adjoint writes every second pixel instead. A phase with a single tap
+/// on an axis has nothing at that axis's point at infinity.
+struct WinogradPhase {
+  /// The pixel that tile coordinate 0 stands for.
+  let row, column: Int
+  /// Filter rows and columns in the order of the tile's taps; nil where the phase has no tap.
+  let tapRows, tapColumns: [Int?]
+
+  /// Whether the products of a tile's point (i, j) can differ from zero.
+  func reaches(_ point: Int, side: Int) -> Bool {
+    let (i, j) = point.quotientAndRemainder(dividingBy: side)
+    return (i < side - 1 || tapRows.last! != nil) && (j < side - 1 || tapColumns.last! != nil)
+  }
+}
+
+/// One correlation between two maps as Winograd's algorithm sees it: a forward pass, or an input gradient as the
+/// correlation of the output gradient with the rotated, transposed filter.
 struct WinogradProblem {
   /// The largest number of images.
   let images: Int
-  /// The map that tiles read: its size and channels, and the zeros around it.
-  let inputHeight, inputWidth, inputChannels: Int
-  let padding: Int
-  /// The map that tiles write.
-  let outputHeight, outputWidth, outputChannels: Int
-  /// Whether the filter is stored [tap][outputChannels][inputChannels], and read with its taps in reverse.
-  let rotated: Bool
+  /// The map that tiles read, the map that they write, and the pixels from one tile coordinate to the next.
+  let inputHeight, inputWidth, inputChannels, inputStride: Int
+  let outputHeight, outputWidth, outputChannels, outputStride: Int
+  /// In an order in which those that reach a point are neighbours.
+  let phases: [WinogradPhase]
+  /// Whether the filter is stored [tap][outputChannels][inputChannels].
+  let transposed: Bool
+
+  /// Phases of the map that is read, whose channels are summed over side by side; and of the map that is written.
+  var inputPhases: [WinogradPhase] { outputStride == 1 ? phases : [phases[0]] }
+  var outputPhases: [WinogradPhase] { outputStride == 1 ? [WinogradPhase.whole] : phases }
 
   static func forward(_ shape: ConvolutionShape) -> WinogradProblem {
-    WinogradProblem(
+    let phases =
+      shape.stride == 1
+      ? [
+        WinogradPhase(row: -shape.padding, column: -shape.padding, tapRows: [0, 1, 2], tapColumns: [0, 1, 2])
+      ] : WinogradPhase.parities(pair: ([0, 2], -1), single: ([1, nil], 0))
+    return WinogradProblem(
       images: shape.images, inputHeight: shape.height, inputWidth: shape.width, inputChannels: shape.inputChannels,
-      padding: shape.padding, outputHeight: shape.outputHeight, outputWidth: shape.outputWidth,
-      outputChannels: shape.outputChannels, rotated: false)
+      inputStride: shape.stride, outputHeight: shape.outputHeight, outputWidth: shape.outputWidth,
+      outputChannels: shape.outputChannels, outputStride: 1, phases: phases, transposed: false)
   }
 
   static func inputGradient(_ shape: ConvolutionShape) -> WinogradProblem {
-    WinogradProblem(
+    let phases =
+      shape.stride == 1
+      ? [
+        WinogradPhase(row: shape.padding - 2, column: shape.padding - 2, tapRows: [2, 1, 0], tapColumns: [2, 1, 0])
+      ] : WinogradPhase.parities(pair: ([2, 0], 1), single: ([1, nil], 0))
+    return WinogradProblem(
       images: shape.images, inputHeight: shape.outputHeight, inputWidth: shape.outputWidth,
-      inputChannels: shape.outputChannels, padding: 2 - shape.padding, outputHeight: shape.height,
-      outputWidth: shape.width, outputChannels: shape.inputChannels, rotated: true)
+      inputChannels: shape.outputChannels, inputStride: 1, outputHeight: shape.height, outputWidth: shape.width,
+      outputChannels: shape.inputChannels, outputStride: shape.stride, phases: phases, transposed: true)
   }
 
-  func grid(outputs: Int) -> WinogradGrid {
-    WinogradGrid(
-      inputHeight: inputHeight, inputWidth: inputWidth, outputHeight: outputHeight, outputWidth: outputWidth,
-      padding: padding, outputs: outputs)
+  /// Where tiles read; with an output stride, the tile's own coordinates.
+  func inputPlace(_ phase: Int) -> (row: Int, column: Int) {
+    outputStride == 1 ? (phases[phase].row, phases[phase].column) : (0, 0)
+  }
+
+  /// Rows or columns of tiles of `outputs` coordinates that cover a side of the written map.
+  func tiles(_ side: Int, outputs: Int) -> Int {
+    let coordinates = (side + outputStride - 1) / outputStride
+    return (coordinates + outputs - 1) / outputs
+  }
+}
+
+extension WinogradPhase {
+  /// The phase of a map that is written pixel by pixel.
+  static let whole = WinogradPhase(row: 0, column: 0, tapRows: [0], tapColumns: [0])
+
+  /// The four parities of a 3x3 filter of stride 2 and padding 1: a pair of taps or a single one on each axis, with the
+  /// pixel of coordinate 0.
+  static func parities(pair: ([Int?], Int), single: ([Int?], Int)) -> [WinogradPhase] {
+    [(pair, single), (pair, pair), (single, pair), (single, single)].map {
+      WinogradPhase(row: $0.1, column: $1.1, tapRows: $0.0, tapColumns: $1.0)
+    }
   }
 }
 
@@ -43,14 +93,14 @@ enum WinogradBlocking: Equatable {
   /// - Parameters:
   ///   - tiles: tiles of all images.
   ///   - points: products of a tile.
-  init(tiles: Int, points: Int, inputChannels: Int, outputChannels: Int, threads: Int) {
-    let panels = (outputChannels + 15) / 16
+  ///   - inputChannels: channels summed over, those of all phases; likewise `panels` of 16 output channels.
+  init(tiles: Int, points: Int, inputChannels: Int, panels: Int, threads: Int) {
     if tiles * oddLines(inputChannels) < panels * 16 * inputChannels && panels >= threads {
       let share = (panels + threads - 1) / threads
       let pieces = (share + 3) / 4
       self = .channels((share + pieces - 1) / pieces * 16)
     } else {
-      // Transformed inputs and products of a block together about the size of the second-level cache.
+      // Transformed inputs and products of a block together about twice the size of the second-level cache.
       let floats = points * (oddLines(inputChannels) + oddLines(panels * 16))
       let fitting = max(12, 262_144 / floats / 12 * 12)
       let share = (tiles + threads - 1) / threads

@@ -1,37 +1,39 @@
-/// The one-dimensional transforms of Winograd's minimal filtering F(m, 3) (Winograd 1980; Lavin and Gray 2016): m
-/// outputs of a 3-tap correlation from n = m + 2 products.
+/// The one-dimensional transforms of Winograd's minimal filtering F(m, r) (Winograd 1980; Lavin and Gray 2016): m
+/// outputs of an r-tap correlation from n = m + r - 1 products.
 ///
 /// y = A' [(G g) * (B' d)] for inputs d, taps g and outputs y; each function applies one of the matrices to vectors of
-/// eight channels, given by index and taken by index. Interpolation points are 0, infinity and pairs of opposite sign
-/// where there is room, which halves the arithmetic; they are chosen for small error (Barabasz et al. 2020), measured
-/// in single precision against double.
+/// eight channels, given by index and taken by index. Interpolation points are 0, infinity (the last) and pairs of
+/// opposite sign where there is room, which halves the arithmetic; they are chosen for small error (Barabasz et al.
+/// 2020), measured in single precision against double.
 protocol WinogradTile {
   /// m, outputs on a side.
   static var outputs: Int { get }
+  /// r, taps on a side.
+  static var taps: Int { get }
   /// B' d: n from n.
   static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
-  /// G g: n from 3.
+  /// G g: n from r.
   static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
   /// A' p: m from n.
   static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
   /// A y: n from m, the adjoint of `output`.
   static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
-  /// G' u: 3 from n, the adjoint of `filter`.
+  /// G' u: r from n, the adjoint of `filter`.
   static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
 }
 
 extension WinogradTile {
   /// n, products on a side.
   @inline(__always)
-  static var side: Int { outputs + 2 }
+  static var side: Int { outputs + taps - 1 }
   /// Products of a tile in two dimensions.
   @inline(__always)
-  static var points: Int { (outputs + 2) * (outputs + 2) }
+  static var points: Int { side * side }
 }
 
 /// x + factor * y.
 @inline(__always)
-private func fma(_ x: SIMD8<Float>, _ factor: Float, _ y: SIMD8<Float>) -> SIMD8<Float> {
+func fma(_ x: SIMD8<Float>, _ factor: Float, _ y: SIMD8<Float>) -> SIMD8<Float> {
   x.addingProduct(SIMD8(repeating: factor), y)
 }
 
@@ -39,6 +41,8 @@ private func fma(_ x: SIMD8<Float>, _ factor: Float, _ y: SIMD8<Float>) -> SIMD8
 enum WinogradTile2: WinogradTile {
   @inline(__always)
   static var outputs: Int { 2 }
+  @inline(__always)
+  static var taps: Int { 3 }
 
   @inline(__always)
   static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
@@ -89,6 +93,8 @@ enum WinogradTile2: WinogradTile {
 enum WinogradTile3: WinogradTile {
   @inline(__always)
   static var outputs: Int { 3 }
+  @inline(__always)
+  static var taps: Int { 3 }
 
   @inline(__always)
   static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
@@ -146,6 +152,8 @@ enum WinogradTile3: WinogradTile {
 enum WinogradTile4: WinogradTile {
   @inline(__always)
   static var outputs: Int { 4 }
+  @inline(__always)
+  static var taps: Int { 3 }
 
   @inline(__always)
   static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {

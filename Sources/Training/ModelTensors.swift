@@ -91,7 +91,8 @@ public enum ModelTensors {
     }
     if let foreign = left.min() {
       throw ModelFileError(
-        description: "--init \(file.path): the model has no tensor \(foreign) (names start like online.encoder.conv1.weight)"
+        description:
+          "--init \(file.path): the model has no tensor \(foreign) (names start like online.encoder.conv1.weight)"
       )
     }
   }

@@ -62,6 +62,8 @@ final class AtomicFileTests: XCTestCase {
     XCTAssertThrowsError(try AtomicDirectory.write(to: path) { _ in throw Broken() })
     XCTAssertEqual(try text(path + "/x"), "one", "a failed replacement leaves the old one")
     try AtomicDirectory.write(to: path) { _ = try AtomicFile.writeSynced($0 + "/y") { try $0.write("two") } }
+    try AtomicDirectory.create(directory(".step-1.replaced/left by a failed removal"))
+    try AtomicDirectory.write(to: path) { _ = try AtomicFile.writeSynced($0 + "/y") { try $0.write("three") } }
     XCTAssertEqual(try names(path), ["y"])
     XCTAssertEqual(try names(), ["step-1"])
   }

@@ -49,7 +49,7 @@ private func run(
     if step == 0 { trace.gradients = model.online.named(gradients: true) }
     ParameterUpdates.sgd(
       weights: model.online.values.pointer, gradients: model.online.gradients.pointer, velocity: velocity.pointer,
-      range: 0..<velocity.count, rate: 0.05, momentum: 0.9, decay: 1e-4, team: team)
+      range: 0..<velocity.count, rate: 0.02, momentum: 0.9, decay: 1e-4, team: team)
     if let communicator {
       try MovingAverageTarget.update(
         target: model.target, online: model.online, tau: 0.9, placement: placement, communicator: communicator,
@@ -107,7 +107,8 @@ var methodsCases: [MultiRankCase] {
         try communicator.allReduce(&found.tensors[place].values, .sum)
         found.tensors[place].values = found.tensors[place].values.map { $0 / Float(communicator.size) }
       }
-      try expectSame(found, wanted, within: 2e-4, "local")
+      // Statistics of three images magnify rounding, where a wrong term would be off by tenths.
+      try expectSame(found, wanted, within: 1e-3, "local")
     },
     MultiRankCase(name: "methods: BYOL's gradients in every scope are the sum of its groups'") { communicator in
       for scope in try scopes(communicator) { try checkGroups(scope, communicator) }
