@@ -28,22 +28,27 @@ public final class Trainer {
   let request: RunRequest
   let world: Communicator
   let splits: DatasetSplits
-  let method: BYOL
+  package let method: BYOL
   let optimizer: SGD
   let totalSteps: Int
   let threads: Int
   /// Rank 0's alone.
   let record: RunRecord?
   var progress = RunProgress()
-  private let start: RunStart
+  let start: RunStart
   private let sampler: ShardedSampler
   private let meter: StepMeter
+  /// Called with the number of finished steps after each; for tests, which stop, kill or spoil a run by it.
+  package var afterStep: ((Int) throws -> Void)?
   var settings: Configuration { request.configuration }
 
   /// Opens data, run directory and checkpoint: whatever a user can have got wrong is found here, before any training.
   /// Collective.
+  /// - Parameter show: takes what rank 0 prints; the standard output unless said.
   /// - Throws: `SharedError` with the reason on every rank; `CollectiveError`.
-  public init(_ asked: RunRequest, world: Communicator) throws {
+  public init(
+    _ asked: RunRequest, world: Communicator, show: @escaping (String) -> Void = writeToStandardOutput
+  ) throws {
     CollectiveWatchdog.note("start")
     self.world = world
     try world.together { try asked.configuration.validate(ranks: world.size) }
@@ -59,7 +64,6 @@ public final class Trainer {
     if settings.imageSize == 0 { request.configuration.imageSize = max(splits.train.height, splits.train.width) }
     totalSteps = settings.totalSteps(samples: splits.train.count)
     self.request = request
-    (record, start) = try Self.openRecord(request, steps: totalSteps, world: world)
     sampler = try ShardedSampler(
       count: splits.train.count, batch: settings.batch, rank: world.rank, ranks: world.size,
       shuffle: settings.shuffle.isOn, seed: settings.seed)
@@ -70,14 +74,21 @@ public final class Trainer {
         threads: threads, spins: ranksOnHost * threads > ProcessInfo.processInfo.processorCount ? 100 : 20_000))
     optimizer = SGD(method.online, momentum: settings.momentum, decay: settings.weightDecay)
     meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim)
+    (record, start) = try Self.openRecord(request, steps: totalSteps, world: world, show: show) { [method] in
+      // Before the run directory has settings that a mistake in this one would be part of.
+      guard let path = settings.initFile else { return }
+      method.initialize(seed: settings.seed)
+      try ModelTensors.override(method, with: try SafetensorsFile(path: path))
+    }
   }
 
   private static func openRecord(
-    _ request: RunRequest, steps: Int, world: Communicator
+    _ request: RunRequest, steps: Int, world: Communicator, show: @escaping (String) -> Void,
+    beforeFresh: () throws -> Void
   ) throws -> (RunRecord?, RunStart) {
     var record: RunRecord?
     let bytes = try world.decideOnRoot {
-      let opened = try RunRecord(request, ranks: world.size, steps: steps)
+      let opened = try RunRecord(request, ranks: world.size, steps: steps, show: show, beforeFresh: beforeFresh)
       record = opened
       return opened.start.bytes
     }
@@ -90,6 +101,8 @@ public final class Trainer {
   /// Trains from where the run directory stands to the end, or until a signal.
   /// - Throws: `SharedError`, `DivergedError`, `ReplicaDifference`, `CollectiveError`, the same on all ranks.
   public func run() throws -> RunOutcome {
+    // Whatever is said next, an error for one, does not go on in a drawn progress bar's line.
+    defer { record?.display.finish() }
     announce()
     if start.kind == .finished {
       announceFinished(start.state)
@@ -135,10 +148,13 @@ public final class Trainer {
       try settle(step: step, measures, seconds: seconds)
       let done = step + 1
       guard measures.loss.isFinite else { throw DivergedError(step: done) }
-      if done % Self.replicaCheckEvery == 0 || measures.stops { try checkReplicas() }
+      try afterStep?(done)
       if settings.probeEvery > 0, done % settings.probeEvery == 0, done < totalSteps { try probe(step: done) }
       let isDue = settings.checkpointEvery > 0 && done % settings.checkpointEvery == 0
-      if measures.stops || isDue || done == totalSteps { try checkpoint(step: done) }
+      let saves = measures.stops || isDue || done == totalSteps
+      // Before every checkpoint too: what differs must not get into one.
+      if saves || done % Self.replicaCheckEvery == 0 { try checkReplicas() }
+      if saves { try checkpoint(step: done) }
       if measures.stops && done < totalSteps { return done }
     }
     return totalSteps
