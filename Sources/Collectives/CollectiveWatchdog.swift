@@ -97,6 +97,15 @@ public enum CollectiveWatchdog {
     // One write, so that the lines of several ranks do not mix.
     let bytes = Array("byol-dist: \(line)\n".utf8)
     _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    if let path = Launch(environment: ProcessInfo.processInfo.environment).statusFile {
+      // So that launch/run does not wait for an mpirun that waits for a lost host.
+      let file = open(path, O_WRONLY | O_TRUNC)
+      if file >= 0 {
+        let text = Array("aborted \(status)\n".utf8)
+        _ = write(file, text, text.count)
+        close(file)
+      }
+    }
     let lastResort = Thread {
       sleep(10)
       _exit(status)

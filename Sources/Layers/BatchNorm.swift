@@ -100,7 +100,7 @@ package final class BatchNorm: Normalization {
         channels: channels, sums: gradients, products: products, partials: partials, team: context.team)
     }
     storeParameterGradients(weights)
-    try context.scope.communicator?.allReduce(sums, .sum)
+    try context.clock.measure(.communication) { try context.scope.communicator?.allReduce(sums, .sum) }
     let share = 1 / Double(rows * context.scope.ranks)
     for segment in 0..<segments {
       let at = segment * rows * channels
@@ -141,7 +141,7 @@ package final class BatchNorm: Normalization {
         x + segment * rows * channels, rows: rows, channels: channels, sums: sum, squares: squares,
         partials: partials, team: context.team)
     }
-    try context.scope.communicator?.allReduce(sums, .sum)
+    try context.clock.measure(.communication) { try context.scope.communicator?.allReduce(sums, .sum) }
     let count = Double(rows * context.scope.ranks)
     for view in 0..<context.layout.views { settle(view, count: count, weights: weights) }
   }

@@ -35,14 +35,18 @@ package final class ConvolutionNorm {
     _ input: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) throws {
-    convolution.forward(images: images, input: input, filter: weights.value(filter), output: sum.pointer)
-    try norm.forward(
-      sum.pointer, residual: residual, relu: relu, output: output, images: images, weights: weights)
+    context.clock.measure(.convolutionForward) {
+      convolution.forward(images: images, input: input, filter: weights.value(filter), output: sum.pointer)
+    }
+    try context.clock.measure(.norm) {
+      try norm.forward(
+        sum.pointer, residual: residual, relu: relu, output: output, images: images, weights: weights)
+    }
   }
 
   /// relu(norm(...)) of the last forward pass, computed again.
   package func activation(into output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
-    norm.apply(sum.pointer, output: output, images: images, weights: weights)
+    context.clock.measure(.norm) { norm.apply(sum.pointer, output: output, images: images, weights: weights) }
   }
 
   /// The norm's backward pass; see `Normalization.backward`.
@@ -50,8 +54,10 @@ package final class ConvolutionNorm {
     _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, into sumGradient: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) throws {
-    try norm.backward(
-      gradient: gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: images, weights: weights)
+    try context.clock.measure(.norm) {
+      try norm.backward(
+        gradient: gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: images, weights: weights)
+    }
   }
 
   /// The convolution's backward pass: the filter's gradient and, where wanted, the input's.
@@ -59,12 +65,14 @@ package final class ConvolutionNorm {
     _ sumGradient: UnsafePointer<Float>, input: UnsafePointer<Float>, into inputGradient: UnsafeMutablePointer<Float>?,
     accumulate: Bool, images: Int, weights: Weights
   ) {
-    convolution.filterGradient(
-      images: images, input: input, outputGradient: sumGradient, filterGradient: weights.gradient(filter))
-    if let inputGradient {
-      convolution.inputGradient(
-        images: images, outputGradient: sumGradient, filter: weights.value(filter), inputGradient: inputGradient,
-        accumulate: accumulate)
+    context.clock.measure(.convolutionBackward) {
+      convolution.filterGradient(
+        images: images, input: input, outputGradient: sumGradient, filterGradient: weights.gradient(filter))
+      if let inputGradient {
+        convolution.inputGradient(
+          images: images, outputGradient: sumGradient, filter: weights.value(filter), inputGradient: inputGradient,
+          accumulate: accumulate)
+      }
     }
   }
 }

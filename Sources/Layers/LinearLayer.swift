@@ -21,6 +21,8 @@ package final class LinearLayer {
   package func forward(
     _ input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, rows: Int, weights: Weights
   ) {
+    let outer = context.clock.enter(.gemm)
+    defer { context.clock.enter(outer) }
     let shift = weights.value(bias)
     for row in 0..<rows { (output + row * outputs).update(from: shift, count: outputs) }
     MatrixMultiply.run(
@@ -34,6 +36,8 @@ package final class LinearLayer {
     input: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>, inputGradient: UnsafeMutablePointer<Float>?,
     rows: Int, weights: Weights
   ) {
+    let outer = context.clock.enter(.gemm)
+    defer { context.clock.enter(outer) }
     MatrixMultiply.run(
       m: inputs, n: outputs, k: rows, a: input, lda: inputs, aTransposed: true, b: outputGradient, ldb: outputs,
       bTransposed: false, c: weights.gradient(weight), ldc: outputs, accumulate: false, team: context.team,

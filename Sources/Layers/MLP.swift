@@ -47,8 +47,10 @@ public final class MLP {
   public func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
     self.input = input
     first.forward(input, output: sum.pointer, rows: images, weights: weights)
-    try norm.forward(
-      sum.pointer, residual: nil, relu: true, output: activation.pointer, images: images, weights: weights)
+    try context.clock.measure(.norm) {
+      try norm.forward(
+        sum.pointer, residual: nil, relu: true, output: activation.pointer, images: images, weights: weights)
+    }
     second.forward(activation.pointer, output: output.pointer, rows: images, weights: weights)
     return UnsafePointer(output.pointer)
   }
@@ -62,9 +64,11 @@ public final class MLP {
     second.backward(
       input: activation.pointer, outputGradient: gradient, inputGradient: hiddenGradient.pointer, rows: images,
       weights: weights)
-    try norm.backward(
-      gradient: hiddenGradient.pointer, x: sum.pointer, mask: .recomputed, inputGradient: hiddenGradient.pointer,
-      images: images, weights: weights)
+    try context.clock.measure(.norm) {
+      try norm.backward(
+        gradient: hiddenGradient.pointer, x: sum.pointer, mask: .recomputed, inputGradient: hiddenGradient.pointer,
+        images: images, weights: weights)
+    }
     first.backward(
       input: input, outputGradient: hiddenGradient.pointer, inputGradient: inputGradient.pointer, rows: images,
       weights: weights)

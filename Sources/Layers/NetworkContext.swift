@@ -39,13 +39,16 @@ public final class NetworkContext {
   /// Whether a backward pass will follow, so that each layer keeps what it needs.
   public let keepsActivations: Bool
   public var phase = Phase.training
+  /// Where this rank's time goes.
+  public let clock: PhaseClock
   /// Told, during the backward pass, the offset from which on all gradients of the flat buffer are complete.
   public var gradientsReady: ((Int) throws -> Void)?
 
   public init(
     team: ThreadTeam, scratch: Scratch, maps: SharedMaps, layout: BatchLayout, scope: BatchNormGroup,
-    keepsActivations: Bool
+    keepsActivations: Bool, clock: PhaseClock = PhaseClock()
   ) {
+    self.clock = clock
     self.team = team
     self.scratch = scratch
     self.maps = maps

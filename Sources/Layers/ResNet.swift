@@ -97,8 +97,10 @@ public final class ResNet {
     self.input = input
     var current = try forwardStem(input, images: images, weights: weights)
     for block in blocks { current = try block.forward(current, images: images, weights: weights) }
-    Pooling.averageForward(
-      current, images: images, area: finalArea, channels: finalChannels, output: features.pointer)
+    context.clock.measure(.pooling) {
+      Pooling.averageForward(
+        current, images: images, area: finalArea, channels: finalChannels, output: features.pointer)
+    }
     return UnsafePointer(features.pointer)
   }
 
@@ -113,9 +115,11 @@ public final class ResNet {
     }
     let activation = context.maps[.activation].pointer
     try stem.forward(input, residual: nil, relu: true, output: activation, images: images, weights: weights)
-    Pooling.maxForward(
-      activation, images: images, height: stem.shape.outputHeight, width: stem.shape.outputWidth,
-      channels: shape.width, output: pooled.pointer, chosen: chosen, team: context.team)
+    context.clock.measure(.pooling) {
+      Pooling.maxForward(
+        activation, images: images, height: stem.shape.outputHeight, width: stem.shape.outputWidth,
+        channels: shape.width, output: pooled.pointer, chosen: chosen, team: context.team)
+    }
     return UnsafePointer(pooled.pointer)
   }
 
@@ -123,15 +127,19 @@ public final class ResNet {
   public func backward(_ gradient: UnsafePointer<Float>, images: Int, weights: Weights) throws {
     guard let input else { preconditionFailure("backward before forward") }
     var current = context.maps[.gradient0].pointer
-    Pooling.averageBackward(
-      outputGradient: gradient, images: images, area: finalArea, channels: finalChannels, inputGradient: current)
+    context.clock.measure(.pooling) {
+      Pooling.averageBackward(
+        outputGradient: gradient, images: images, area: finalArea, channels: finalChannels, inputGradient: current)
+    }
     for block in blocks.reversed() { current = try block.backward(current, images: images, weights: weights) }
     var stemGradient = current
     if let chosen, shape.stem == .imagenet {
       stemGradient = context.maps[.work0].pointer
-      Pooling.maxBackward(
-        outputGradient: current, chosen: chosen, images: images, height: stem.shape.outputHeight,
-        width: stem.shape.outputWidth, channels: shape.width, inputGradient: stemGradient, team: context.team)
+      context.clock.measure(.pooling) {
+        Pooling.maxBackward(
+          outputGradient: current, chosen: chosen, images: images, height: stem.shape.outputHeight,
+          width: stem.shape.outputWidth, channels: shape.width, inputGradient: stemGradient, team: context.team)
+      }
     }
     try stem.backwardNorm(
       stemGradient, mask: .recomputed, into: stemGradient, images: images, weights: weights)

@@ -52,7 +52,8 @@ public final class BYOL {
     context = NetworkContext(
       team: team, scratch: scratch, maps: maps, layout: layout, scope: scope, keepsActivations: true)
     targetContext = NetworkContext(
-      team: team, scratch: scratch, maps: maps, layout: layout, scope: scope, keepsActivations: false)
+      team: team, scratch: scratch, maps: maps, layout: layout, scope: scope, keepsActivations: false,
+      clock: context.clock)
     let plan = ParameterPlan()
     let targetPlan = ParameterPlan()
     encoder = ResNet("encoder.", shape: shape.encoder, plan: plan, context: context)

@@ -9,11 +9,13 @@ public final class GradientAllReduce {
   private let communicator: Communicator
   private let gradients: AlignedBuffer
   private let bucketFloats: Int
+  private let clock: PhaseClock
   /// Everything from here on has been handed to an all-reduce.
   private var sent: Int
 
   /// - Parameter bucketBytes: large enough that latency does not matter, small enough to be cached still.
-  public init(_ gradients: AlignedBuffer, communicator: Communicator, bucketBytes: Int = 4 << 20) {
+  public init(_ gradients: AlignedBuffer, communicator: Communicator, clock: PhaseClock, bucketBytes: Int = 4 << 20) {
+    self.clock = clock
     self.gradients = gradients
     self.communicator = communicator
     bucketFloats = max(1, bucketBytes / MemoryLayout<Float>.stride)
@@ -32,7 +34,7 @@ public final class GradientAllReduce {
 
   private func reduce(from low: Int) throws {
     let bucket = UnsafeMutableBufferPointer(start: gradients.pointer + low, count: sent - low)
-    try communicator.allReduce(bucket, .sum)
+    try clock.measure(.communication) { try communicator.allReduce(bucket, .sum) }
     sent = low
   }
 }

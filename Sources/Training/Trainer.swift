@@ -28,8 +28,7 @@ public final class Trainer {
   let request: RunRequest
   let world: Communicator
   let splits: DatasetSplits
-  package let method: BYOL
-  let optimizer: SGD
+  let trainingStep: TrainingStep
   let totalSteps: Int
   let threads: Int
   /// Rank 0's alone.
@@ -37,10 +36,11 @@ public final class Trainer {
   var progress = RunProgress()
   let start: RunStart
   private let sampler: ShardedSampler
-  private let meter: StepMeter
   /// Called with the number of finished steps after each; for tests, which stop, kill or spoil a run by it.
   package var afterStep: ((Int) throws -> Void)?
   var settings: Configuration { request.configuration }
+  package var method: BYOL { trainingStep.method }
+  var optimizer: SGD { trainingStep.optimizer }
 
   /// Opens data, run directory and checkpoint: whatever a user can have got wrong is found here, before any training.
   /// Collective.
@@ -67,14 +67,11 @@ public final class Trainer {
     sampler = try ShardedSampler(
       count: splits.train.count, batch: settings.batch, rank: world.rank, ranks: world.size,
       shuffle: settings.shuffle.isOn, seed: settings.seed)
-    let layout = BatchLayout(views: 2, imagesPerView: settings.batch / world.size)
-    method = BYOL(
-      request.configuration.modelShape, layout: layout, scope: try BatchNormGroup(settings.bnScope, world: world),
-      team: ThreadTeam(
-        threads: threads, spins: ranksOnHost * threads > ProcessInfo.processInfo.processorCount ? 100 : 20_000))
-    optimizer = SGD(method.online, momentum: settings.momentum, decay: settings.weightDecay)
-    meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim)
-    (record, start) = try Self.openRecord(request, steps: totalSteps, world: world, show: show) { [method] in
+    let crowded = ranksOnHost * threads > ProcessInfo.processInfo.processorCount
+    trainingStep = try TrainingStep(
+      request.configuration, total: totalSteps, threads: threads, spins: crowded ? 100 : 20_000, world: world)
+    let method = trainingStep.method
+    (record, start) = try Self.openRecord(request, steps: totalSteps, world: world, show: show) {
       // Before the run directory has settings that a mistake in this one would be part of.
       guard let path = settings.initFile else { return }
       method.initialize(seed: settings.seed)
@@ -136,14 +133,11 @@ public final class Trainer {
       recipe: ViewRecipe(policy: settings.augment, imageSize: settings.imageSize, seed: settings.seed),
       startStep: first, endStep: totalSteps, workers: max(1, threads), ahead: 2)
     defer { loader.stop() }
-    let reduction = GradientAllReduce(method.online.gradients, communicator: world)
-    method.context.gradientsReady = { try reduction.ready(from: $0) }
-    defer { method.context.gradientsReady = nil }
     let clock = ContinuousClock()
     for step in first..<totalSteps {
       CollectiveWatchdog.note("views", step: step)
       let began = clock.now
-      let measures = try trainStep(step, views: try loader.next())
+      let measures = try trainingStep.run(step, views: try loader.next(), stop: StopSignals.requested != nil)
       let seconds = began.duration(to: clock.now).seconds
       try settle(step: step, measures, seconds: seconds)
       let done = step + 1
@@ -162,33 +156,6 @@ public final class Trainer {
 
   private static let replicaCheckEvery = 100
 
-  /// One step: the gradients cross the ranks while the backward pass fills them.
-  private func trainStep(_ step: Int, views: UnsafePointer<Float>) throws -> StepMeasures {
-    CollectiveWatchdog.note("forward and backward")
-    let loss = try method.step(views: views, globalBatch: settings.batch)
-    guard let z = method.projections, let targets = method.targetProjections else {
-      preconditionFailure("a step leaves its projections")
-    }
-    CollectiveWatchdog.note("measures")
-    let measures = try meter.measure(
-      loss: loss, z: z, targets: targets, stop: StopSignals.requested != nil, communicator: world)
-    CollectiveWatchdog.note("update")
-    optimizer.update(method.online, rate: learningRate(step), team: method.context.team)
-    CollectiveWatchdog.note("target")
-    try MovingAverageTarget.update(
-      target: method.target, online: method.online, tau: tau(step), placement: settings.emaOn, communicator: world,
-      team: method.context.team)
-    return measures
-  }
-
-  private func learningRate(_ step: Int) -> Double {
-    Schedules.learningRate(step: step, peak: settings.lr, warmup: settings.warmupSteps, total: totalSteps)
-  }
-
-  private func tau(_ step: Int) -> Double {
-    Schedules.movingAverage(step: step, start: settings.ema, schedule: settings.emaSchedule, total: totalSteps)
-  }
-
   /// Writes the step down and shows it.
   private func settle(step: Int, _ measures: StepMeasures, seconds: Double) throws {
     progress.add(measures, seconds: seconds)
@@ -198,8 +165,8 @@ public final class Trainer {
       try record.log(
         step: step + 1,
         [
-          ("epoch", JSON(epoch)), ("loss", JSON(measures.loss)), ("lr", JSON(learningRate(step))),
-          ("tau", JSON(tau(step))), ("positive_cosine", JSON(measures.positiveCosine)),
+          ("epoch", JSON(epoch)), ("loss", JSON(measures.loss)), ("lr", JSON(trainingStep.learningRate(step))),
+          ("tau", JSON(trainingStep.tau(step))), ("positive_cosine", JSON(measures.positiveCosine)),
           ("negative_cosine", JSON(measures.negativeCosine)), ("images_per_second", JSON(rate)),
         ])
       record.display.update(
