@@ -54,7 +54,9 @@ let package = Package(
     tests("Images", ["Kernels", "Files"]),
     tests("Methods", ["NetworkTesting", "Kernels", "Collectives", "Layers", "Files"]),
     tests("Evaluation", ["Kernels", "Collectives", "Files"]),
-    tests("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    tests(
+      "Training",
+      ["NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
     tests("byol-dist", ["Training"]),
   ],
   swiftLanguageModes: [.v6]
