@@ -32,9 +32,10 @@ let package = Package(
     floor("Methods", ["Kernels", "Collectives", "Layers"]),
     floor("Evaluation", ["Kernels", "Collectives", "COpenBLAS"]),
     floor("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    floor("Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Files", "COpenBLAS"]),
     .executableTarget(
       name: "byol-dist",
-      dependencies: ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files"],
+      dependencies: ["Benchmarks", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files"],
       swiftSettings: vector),
     // What tests of networks share: fixtures by torch's names, distances, rigs around single layers.
     .target(
@@ -53,7 +54,9 @@ let package = Package(
     tests("Images", ["Kernels", "Files"]),
     tests("Methods", ["NetworkTesting", "Kernels", "Collectives", "Layers", "Files"]),
     tests("Evaluation", ["Kernels", "Collectives", "Files"]),
-    tests("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    tests(
+      "Training",
+      ["NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
     tests("byol-dist", ["Training"]),
   ],
   swiftLanguageModes: [.v6]

@@ -39,12 +39,12 @@ public enum ProbeError: Error, CustomStringConvertible, Equatable {
 
 /// Shifts and scales each feature to mean 0 and deviation 1 over the rows it was made from; a constant one is only
 /// shifted, as scikit-learn's StandardScaler.
-struct Standardizer {
+package struct Standardizer {
   private let means: [Double]
   private let scales: [Double]
   private let dimensions: Int
 
-  init(_ rows: ArraySlice<Float>, dimensions: Int) {
+  package init(_ rows: ArraySlice<Float>, dimensions: Int) {
     self.dimensions = dimensions
     let count = Double(rows.count / max(dimensions, 1))
     var means = [Double](repeating: 0, count: dimensions)
@@ -61,7 +61,7 @@ struct Standardizer {
     }
   }
 
-  func transform(_ rows: ArraySlice<Float>) -> [Double] {
+  package func transform(_ rows: ArraySlice<Float>) -> [Double] {
     rows.enumerated().map { (Double($1) - means[$0 % dimensions]) * scales[$0 % dimensions] }
   }
 }

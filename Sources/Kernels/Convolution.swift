@@ -6,18 +6,19 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
   case direct
   /// One matrix product; for 1x1 convolutions of stride 1.
   case matrix
-  /// Winograd's algorithm with tiles of 2x2, 3x3 and 4x4 outputs; for 3x3 convolutions of stride 1, the larger two also
-  /// of stride 2 with padding 1 and channels in multiples of eight.
+  /// Winograd's algorithm with tiles of 2x2, 3x3, 4x4 and 6x6 outputs; for 3x3 convolutions of stride 1, those of 3x3
+  /// and 4x4 also of stride 2 with padding 1 and channels in multiples of eight.
   case winograd2 = "winograd-2x2"
   case winograd3 = "winograd-3x3"
   case winograd4 = "winograd-4x4"
+  case winograd6 = "winograd-6x6"
 
   /// Whether it computes convolutions of this shape.
   public func applies(to shape: ConvolutionShape) -> Bool {
     switch self {
     case .im2col, .direct: true
     case .matrix: shape.kernel == 1 && shape.stride == 1 && shape.padding == 0
-    case .winograd2: shape.kernel == 3 && shape.stride == 1
+    case .winograd2, .winograd6: shape.kernel == 3 && shape.stride == 1
     case .winograd3, .winograd4:
       shape.kernel == 3
         && (shape.stride == 1
@@ -43,8 +44,8 @@ public final class Convolution {
   private let team: ThreadTeam
   private let scratch: Scratch
   private let algorithms: [ConvolutionPass: ConvolutionAlgorithm]
-  private let forwardKernel, inputKernel: any CorrelationKernel
-  private let filterKernel: any FilterGradientKernel
+  private let forwardPlan, inputPlan: ConvolutionPlan<CorrelationCall>
+  private let filterPlan: ConvolutionPlan<FilterGradientCall>
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
   public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
@@ -57,11 +58,11 @@ public final class Convolution {
       algorithms[pass] = forced ?? ConvolutionCost.best(shape, pass)
     }
     self.algorithms = algorithms
-    forwardKernel = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
-    inputKernel = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
-    filterKernel = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
+    forwardPlan = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
+    inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
+    filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
     scratch.reserve(
-      max(forwardKernel.scratchFloats, inputKernel.scratchFloats, filterKernel.scratchFloats))
+      max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats))
   }
 
   /// The algorithm in use for a pass.
@@ -72,9 +73,9 @@ public final class Convolution {
     images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    forwardKernel.run(
-      CorrelationCall(images: images, input: input, filter: filter, output: output, accumulate: false), team: team,
-      memory: scratch.pointer)
+    forwardPlan.run(
+      CorrelationCall(images: images, input: input, filter: filter, output: output, accumulate: false), team,
+      scratch.pointer)
   }
 
   /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
@@ -83,10 +84,10 @@ public final class Convolution {
     inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    inputKernel.run(
+    inputPlan.run(
       CorrelationCall(
         images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate),
-      team: team, memory: scratch.pointer)
+      team, scratch.pointer)
   }
 
   /// filterGradient[kernel, kernel, inputChannels, outputChannels] = the gradient of sum(output * outputGradient).
@@ -95,9 +96,9 @@ public final class Convolution {
     filterGradient: UnsafeMutablePointer<Float>
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    filterKernel.run(
+    filterPlan.run(
       FilterGradientCall(
-        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient), team: team,
-      memory: scratch.pointer)
+        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient), team,
+      scratch.pointer)
   }
 }

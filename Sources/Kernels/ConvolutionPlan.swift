@@ -25,34 +25,63 @@ protocol FilterGradientKernel {
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
 }
 
+/// A kernel of either kind behind a closure. Not an existential: through a protocol's witness table the compiler would
+/// call unspecialised transforms.
+struct ConvolutionPlan<Call> {
+  let scratchFloats: Int
+  let run: (Call, ThreadTeam, UnsafeMutablePointer<Float>) -> Void
+}
+
+extension ConvolutionPlan where Call == CorrelationCall {
+  @inline(__always)
+  init<Kernel: CorrelationKernel>(_ kernel: Kernel) {
+    self.init(scratchFloats: kernel.scratchFloats) { kernel.run($0, team: $1, memory: $2) }
+  }
+}
+
+extension ConvolutionPlan where Call == FilterGradientCall {
+  @inline(__always)
+  init<Kernel: FilterGradientKernel>(_ kernel: Kernel) {
+    self.init(scratchFloats: kernel.scratchFloats) { kernel.run($0, team: $1, memory: $2) }
+  }
+}
+
 extension ConvolutionAlgorithm {
-  /// The kernel that computes the forward pass or the input gradient.
-  func correlation(_ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int) -> any CorrelationKernel {
+  /// The plan for the forward pass or the input gradient.
+  func correlation(
+    _ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int
+  ) -> ConvolutionPlan<CorrelationCall> {
     let problem = pass == .inputGradient ? WinogradProblem.inputGradient(shape) : .forward(shape)
     return switch self {
-    case .im2col: Im2colCorrelation(shape, pass)
-    case .matrix: MatrixCorrelation(shape, pass, threads: threads)
-    case .direct where pass == .forward: DirectConvolution(forward: shape, threads: threads)
-    case .direct: DirectConvolution(inputGradient: shape, threads: threads)
-    case .winograd2: WinogradConvolution<WinogradTile2>(problem, threads: threads)
-    case .winograd3 where shape.stride == 2: WinogradConvolution<WinogradStrided3>(problem, threads: threads)
-    case .winograd3: WinogradConvolution<WinogradTile3>(problem, threads: threads)
-    case .winograd4 where shape.stride == 2: WinogradConvolution<WinogradStrided4>(problem, threads: threads)
-    case .winograd4: WinogradConvolution<WinogradTile4>(problem, threads: threads)
+    case .im2col: ConvolutionPlan(Im2colCorrelation(shape, pass))
+    case .matrix: ConvolutionPlan(MatrixCorrelation(shape, pass, threads: threads))
+    case .direct where pass == .forward: ConvolutionPlan(DirectConvolution(forward: shape, threads: threads))
+    case .direct: ConvolutionPlan(DirectConvolution(inputGradient: shape, threads: threads))
+    case .winograd2: ConvolutionPlan(WinogradConvolution<WinogradTile2>(problem, threads: threads))
+    case .winograd3 where shape.stride == 2:
+      ConvolutionPlan(WinogradConvolution<WinogradStrided3>(problem, threads: threads))
+    case .winograd3: ConvolutionPlan(WinogradConvolution<WinogradTile3>(problem, threads: threads))
+    case .winograd4 where shape.stride == 2:
+      ConvolutionPlan(WinogradConvolution<WinogradStrided4>(problem, threads: threads))
+    case .winograd4: ConvolutionPlan(WinogradConvolution<WinogradTile4>(problem, threads: threads))
+    case .winograd6: ConvolutionPlan(WinogradConvolution<WinogradTile6>(problem, threads: threads))
     }
   }
 
-  /// The kernel that computes the filter gradient.
-  func filterGradient(_ shape: ConvolutionShape, threads: Int) -> any FilterGradientKernel {
+  /// The plan for the filter gradient.
+  func filterGradient(_ shape: ConvolutionShape, threads: Int) -> ConvolutionPlan<FilterGradientCall> {
     switch self {
-    case .im2col: Im2colConvolution(shape)
-    case .matrix: MatrixFilterGradient(shape, threads: threads)
-    case .direct: DirectFilterGradient(shape, threads: threads)
-    case .winograd2: WinogradFilterGradient<WinogradTile2>(shape, threads: threads)
-    case .winograd3 where shape.stride == 2: WinogradFilterGradient<WinogradStrided3>(shape, threads: threads)
-    case .winograd3: WinogradFilterGradient<WinogradTile3>(shape, threads: threads)
-    case .winograd4 where shape.stride == 2: WinogradFilterGradient<WinogradStrided4>(shape, threads: threads)
-    case .winograd4: WinogradFilterGradient<WinogradTile4>(shape, threads: threads)
+    case .im2col: ConvolutionPlan(Im2colConvolution(shape))
+    case .matrix: ConvolutionPlan(MatrixFilterGradient(shape, threads: threads))
+    case .direct: ConvolutionPlan(DirectFilterGradient(shape, threads: threads))
+    case .winograd2: ConvolutionPlan(WinogradFilterGradient<WinogradTile2>(shape, threads: threads))
+    case .winograd3 where shape.stride == 2:
+      ConvolutionPlan(WinogradFilterGradient<WinogradStrided3>(shape, threads: threads))
+    case .winograd3: ConvolutionPlan(WinogradFilterGradient<WinogradTile3>(shape, threads: threads))
+    case .winograd4 where shape.stride == 2:
+      ConvolutionPlan(WinogradFilterGradient<WinogradStrided4>(shape, threads: threads))
+    case .winograd4: ConvolutionPlan(WinogradFilterGradient<WinogradTile4>(shape, threads: threads))
+    case .winograd6: ConvolutionPlan(WinogradFilterGradient<WinogradTile6>(shape, threads: threads))
     }
   }
 }

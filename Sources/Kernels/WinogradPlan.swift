@@ -100,9 +100,10 @@ enum WinogradBlocking: Equatable {
       let pieces = (share + 3) / 4
       self = .channels((share + pieces - 1) / pieces * 16)
     } else {
-      // Transformed inputs and products of a block together about twice the size of the second-level cache.
+      // Transformed inputs and products of a block together two megabytes: smaller blocks would
+      // stay in the second-level cache, but then the filter has to be streamed more often than that saves.
       let floats = points * (oddLines(inputChannels) + oddLines(panels * 16))
-      let fitting = max(12, 262_144 / floats / 12 * 12)
+      let fitting = max(12, 524_288 / floats / 12 * 12)
       let share = (tiles + threads - 1) / threads
       let pieces = (share + fitting - 1) / fitting
       self = .tiles((share + pieces - 1) / pieces)

@@ -50,9 +50,12 @@ public final class RunDirectory {
   ///   - settings: the object that `config.json` gets when the run begins.
   ///   - binding: the keys of `settings` that must be the same for a run to go on, in the order of complaint.
   ///   - policy: what `--resume` says.
+  ///   - beforeFresh: called before a new run's settings are written: what it throws leaves no run behind.
   /// - Throws: `RunDirectoryError`, one line for the user: the directory is in use, not writable, of other settings,
   ///   or not as `policy` wants it, or its checkpoints are all damaged.
-  public init(path: String, settings: JSON, binding: [String], policy: ResumePolicy) throws {
+  public init(
+    path: String, settings: JSON, binding: [String], policy: ResumePolicy, beforeFresh: () throws -> Void = {}
+  ) throws {
     self.path = path
     do {
       if policy == .must, !AtomicDirectory.exists(path + "/config.json") {
@@ -70,12 +73,13 @@ public final class RunDirectory {
         (start, notes) = try Self.findStart(path, checkpoints, policy, notes)
       } else {
         try Self.refuseRemains(path)
+        try beforeFresh()
         try AtomicFile.write(settings.pretty, to: path + "/config.json")
         start = .fresh
       }
       self.notes = notes
     } catch let error as FileError {
-      throw RunDirectoryError(error.description)
+      throw RunDirectoryError(error.description, isUserMistake: error.exitStatus == ExitStatus.usage.rawValue)
     }
   }
 

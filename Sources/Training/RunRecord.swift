@@ -43,14 +43,20 @@ final class RunRecord {
   let start: RunStart
 
   /// Opens the run directory, before anything is computed.
-  /// - Throws: `RunDirectoryError`, `FileError`.
-  init(_ request: RunRequest, ranks: Int, steps: Int) throws {
+  /// - Parameters:
+  ///   - show: takes what is printed.
+  ///   - beforeFresh: called before a new run leaves anything in its directory.
+  /// - Throws: `RunDirectoryError`, `FileError`, what `beforeFresh` throws.
+  init(
+    _ request: RunRequest, ranks: Int, steps: Int, show: @escaping (String) -> Void, beforeFresh: () throws -> Void
+  ) throws {
     let settings = request.configuration
     let path =
       settings.out ?? RunDirectory.defaultPath(method: settings.method.rawValue, data: settings.data)
     let binding = Configuration.settings.filter(\.shapesResults).map(\.key)
     directory = try RunDirectory(
-      path: path, settings: request.json(ranks: ranks), binding: binding, policy: settings.resume)
+      path: path, settings: request.json(ranks: ranks), binding: binding, policy: settings.resume,
+      beforeFresh: beforeFresh)
     keep = settings.keep
     self.steps = steps
     switch directory.start {
@@ -67,7 +73,7 @@ final class RunRecord {
       } else {
         try MetricsLog(path: directory.metricsPath, resumeAt: directory.resumeStep)
       }
-    display = ProgressDisplay(every: settings.logEvery, startStep: start.step)
+    display = ProgressDisplay(every: settings.logEvery, startStep: start.step, write: show)
   }
 
   /// Where a rank's own batch is the scope, another number of ranks would be another experiment.

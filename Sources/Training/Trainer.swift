@@ -34,16 +34,21 @@ public final class Trainer {
   /// Rank 0's alone.
   let record: RunRecord?
   var progress = RunProgress()
-  private let start: RunStart
+  let start: RunStart
   private let sampler: ShardedSampler
+  /// Called with the number of finished steps after each; for tests, which stop, kill or spoil a run by it.
+  package var afterStep: ((Int) throws -> Void)?
   var settings: Configuration { request.configuration }
-  var method: BYOL { trainingStep.method }
+  package var method: BYOL { trainingStep.method }
   var optimizer: SGD { trainingStep.optimizer }
 
   /// Opens data, run directory and checkpoint: whatever a user can have got wrong is found here, before any training.
   /// Collective.
+  /// - Parameter show: takes what rank 0 prints; the standard output unless said.
   /// - Throws: `SharedError` with the reason on every rank; `CollectiveError`.
-  public init(_ asked: RunRequest, world: Communicator) throws {
+  public init(
+    _ asked: RunRequest, world: Communicator, show: @escaping (String) -> Void = writeToStandardOutput
+  ) throws {
     CollectiveWatchdog.note("start")
     self.world = world
     try world.together { try asked.configuration.validate(ranks: world.size) }
@@ -59,21 +64,28 @@ public final class Trainer {
     if settings.imageSize == 0 { request.configuration.imageSize = max(splits.train.height, splits.train.width) }
     totalSteps = settings.totalSteps(samples: splits.train.count)
     self.request = request
-    (record, start) = try Self.openRecord(request, steps: totalSteps, world: world)
     sampler = try ShardedSampler(
       count: splits.train.count, batch: settings.batch, rank: world.rank, ranks: world.size,
       shuffle: settings.shuffle.isOn, seed: settings.seed)
     let crowded = ranksOnHost * threads > ProcessInfo.processInfo.processorCount
     trainingStep = try TrainingStep(
       request.configuration, total: totalSteps, threads: threads, spins: crowded ? 100 : 20_000, world: world)
+    let method = trainingStep.method
+    (record, start) = try Self.openRecord(request, steps: totalSteps, world: world, show: show) {
+      // Before the run directory has settings that a mistake in this one would be part of.
+      guard let path = settings.initFile else { return }
+      method.initialize(seed: settings.seed)
+      try ModelTensors.override(method, with: try SafetensorsFile(path: path))
+    }
   }
 
   private static func openRecord(
-    _ request: RunRequest, steps: Int, world: Communicator
+    _ request: RunRequest, steps: Int, world: Communicator, show: @escaping (String) -> Void,
+    beforeFresh: () throws -> Void
   ) throws -> (RunRecord?, RunStart) {
     var record: RunRecord?
     let bytes = try world.decideOnRoot {
-      let opened = try RunRecord(request, ranks: world.size, steps: steps)
+      let opened = try RunRecord(request, ranks: world.size, steps: steps, show: show, beforeFresh: beforeFresh)
       record = opened
       return opened.start.bytes
     }
@@ -86,6 +98,8 @@ public final class Trainer {
   /// Trains from where the run directory stands to the end, or until a signal.
   /// - Throws: `SharedError`, `DivergedError`, `ReplicaDifference`, `CollectiveError`, the same on all ranks.
   public func run() throws -> RunOutcome {
+    // Whatever is said next, an error for one, does not go on in a drawn progress bar's line.
+    defer { record?.display.finish() }
     announce()
     if start.kind == .finished {
       announceFinished(start.state)
@@ -128,10 +142,13 @@ public final class Trainer {
       try settle(step: step, measures, seconds: seconds)
       let done = step + 1
       guard measures.loss.isFinite else { throw DivergedError(step: done) }
-      if done % Self.replicaCheckEvery == 0 || measures.stops { try checkReplicas() }
+      try afterStep?(done)
       if settings.probeEvery > 0, done % settings.probeEvery == 0, done < totalSteps { try probe(step: done) }
       let isDue = settings.checkpointEvery > 0 && done % settings.checkpointEvery == 0
-      if measures.stops || isDue || done == totalSteps { try checkpoint(step: done) }
+      let saves = measures.stops || isDue || done == totalSteps
+      // Before every checkpoint too: what differs must not get into one.
+      if saves || done % Self.replicaCheckEvery == 0 { try checkReplicas() }
+      if saves { try checkpoint(step: done) }
       if measures.stops && done < totalSteps { return done }
     }
     return totalSteps
@@ -179,7 +196,7 @@ public final class Trainer {
 
 extension Configuration {
   /// The networks; the image size must have been resolved.
-  var modelShape: ModelShape {
+  public var modelShape: ModelShape {
     ModelShape(
       encoder: EncoderShape(kind: encoder, width: width, stem: stem, imageSize: imageSize, norm: encoderNorm),
       hidden: hidden, dimensions: dim, projectorNorm: projectorNorm, predictorNorm: predictorNorm)

@@ -31,7 +31,9 @@ extension Trainer {
     let peak = try world.allReduce(Int64(PeakMemory.bytes), .max)
     try world.together {
       guard let record else { return }
-      if !record.linesOfResumedStep.contains(where: { $0["probe_accuracy"] != nil }) {
+      // A run that was cut off between its last probe and its summary has the line already.
+      let isLogged = start.step == totalSteps && record.linesOfResumedStep.contains { $0["probe_accuracy"] != nil }
+      if !isLogged {
         try record.log(step: totalSteps, [("probe_accuracy", JSON(accuracy))])
       }
       let summary = try summary(accuracy: accuracy, peak: Int(peak), record: record)

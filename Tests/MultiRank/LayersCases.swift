@@ -83,21 +83,24 @@ private func check(_ scope: BatchNormScope, channels: Int, rows: Int, _ communic
     x.part([rank], of: size), outputGradient: dy.part([rank], of: size), relu: .recomputed)
   var gradients = rig.store.gradients.array
   try communicator.allReduce(&gradients, .sum)
-  var wantedGradients = [Double](repeating: 0, count: gradients.count)
-  for group in groups(scope, size: size) {
-    let alone = batchNorm(
-      channels: channels, rows: rows, images: GlobalBatch.images / size * group.count, scope: .local)
-    let pass = try alone.pass(
-      x.part(group, of: size), outputGradient: dy.part(group, of: size), relu: .recomputed)
-    for i in 0..<gradients.count { wantedGradients[i] += Double(alone.store.gradients.pointer[i]) }
-    guard group.contains(rank) else { continue }
-    let output = slices(pass.output, floats, group: group, rank: rank, of: size)
-    let inputGradient = slices(pass.inputGradient, floats, group: group, rank: rank, of: size)
-    try expectNear(own.output, output, within: 1e-6, "\(what): output")
-    try expectNear(own.inputGradient, inputGradient, within: 2e-6, "\(what): input gradient")
-    try expectNear(rig.store.running.array, alone.store.running.array, within: 1e-6, "\(what): running statistics")
+  // A rank that differs alone must not leave the others waiting in the next scope's collectives.
+  try communicator.together {
+    var wantedGradients = [Double](repeating: 0, count: gradients.count)
+    for group in groups(scope, size: size) {
+      let alone = batchNorm(
+        channels: channels, rows: rows, images: GlobalBatch.images / size * group.count, scope: .local)
+      let pass = try alone.pass(
+        x.part(group, of: size), outputGradient: dy.part(group, of: size), relu: .recomputed)
+      for i in 0..<gradients.count { wantedGradients[i] += Double(alone.store.gradients.pointer[i]) }
+      guard group.contains(rank) else { continue }
+      let output = slices(pass.output, floats, group: group, rank: rank, of: size)
+      let inputGradient = slices(pass.inputGradient, floats, group: group, rank: rank, of: size)
+      try expectNear(own.output, output, within: 1e-6, "\(what): output")
+      try expectNear(own.inputGradient, inputGradient, within: 2e-6, "\(what): input gradient")
+      try expectNear(rig.store.running.array, alone.store.running.array, within: 1e-6, "\(what): running statistics")
+    }
+    try expectNear(gradients, wantedGradients.map { Float($0) }, within: 2e-6, "\(what): parameters' gradients")
   }
-  try expectNear(gradients, wantedGradients.map { Float($0) }, within: 2e-6, "\(what): parameters' gradients")
 }
 
 /// Fails where the largest difference, relative to the largest wanted magnitude or `scale`, is past the tolerance.

@@ -92,7 +92,7 @@ var methodsCases: [MultiRankCase] {
         let alone = model(images: GlobalBatch.images, scope: .local)
         let found = try run(ours, steps: 3, ranks: [communicator.rank], of: communicator.size, communicator)
         let wanted = try run(alone, steps: 3, ranks: [0], of: 1, nil)
-        try expectSame(found, wanted, within: 1e-4, "sync")
+        try communicator.together { try expectSame(found, wanted, within: 1e-4, "sync") }
       }
     },
     MultiRankCase(name: "methods: BYOL in local scope is one rank's with ghosts of the local batch") { communicator in
@@ -100,15 +100,15 @@ var methodsCases: [MultiRankCase] {
       let ours = model(images: share(communicator), scope: try BatchNormGroup(.local, world: communicator))
       let alone = model(
         images: GlobalBatch.images, scope: try BatchNormGroup(.ghost(share(communicator)), world: world))
-      var found = try run(ours, steps: 3, ranks: [communicator.rank], of: communicator.size, communicator)
-      let wanted = try run(alone, steps: 3, ranks: [0], of: 1, nil)
+      // One step: statistics of three images magnify rounding so much that later steps part.
+      var found = try run(ours, steps: 1, ranks: [communicator.rank], of: communicator.size, communicator)
+      let wanted = try run(alone, steps: 1, ranks: [0], of: 1, nil)
       // Running statistics are each rank's own; their mean is what the ghosts on one rank have.
       for place in found.tensors.indices where found.tensors[place].name.contains("running") {
         try communicator.allReduce(&found.tensors[place].values, .sum)
         found.tensors[place].values = found.tensors[place].values.map { $0 / Float(communicator.size) }
       }
-      // Statistics of three images magnify rounding, where a wrong term would be off by tenths.
-      try expectSame(found, wanted, within: 1e-3, "local")
+      try expectSame(found, wanted, within: 2e-4, "local")
     },
     MultiRankCase(name: "methods: BYOL's gradients in every scope are the sum of its groups'") { communicator in
       for scope in try scopes(communicator) { try checkGroups(scope, communicator) }
@@ -142,8 +142,9 @@ var methodsCases: [MultiRankCase] {
         }
         targets.append(ours.target.values.array)
       }
-      try expect(targets[0] == targets[1], "the placements differ")
       try expectSameOnAllRanks(targets[0], communicator, "the target")
+      try expectSameOnAllRanks(targets[1], communicator, "the target of every rank's own")
+      try expect(targets[0] == targets[1], "the placements differ")
     },
     MultiRankCase(name: "methods: without batch norm in the heads the scope of the encoder still counts") {
       communicator in
@@ -153,7 +154,7 @@ var methodsCases: [MultiRankCase] {
         let alone = model(images: GlobalBatch.images, scope: .local, norm: norm)
         let found = try run(ours, steps: 2, ranks: [communicator.rank], of: communicator.size, communicator)
         let wanted = try run(alone, steps: 2, ranks: [0], of: 1, nil)
-        try expectSame(found, wanted, within: 1e-4, "\(norm)")
+        try communicator.together { try expectSame(found, wanted, within: 1e-4, "\(norm)") }
       }
     },
   ]
@@ -183,6 +184,8 @@ private func checkGroups(_ scope: BatchNormScope, _ communicator: Communicator) 
     wanted = sum
   }
   wanted!.tensors = []
-  try expectSame(found, wanted!, within: 2e-4, "\(scope)")
-  try expectNear(ours.online.running.array, running, within: 1e-4, "\(scope): running statistics")
+  try communicator.together {
+    try expectSame(found, wanted!, within: 2e-4, "\(scope)")
+    try expectNear(ours.online.running.array, running, within: 1e-4, "\(scope): running statistics")
+  }
 }
