@@ -35,7 +35,9 @@ let package = Package(
     floor("Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Files", "COpenBLAS"]),
     .executableTarget(
       name: "byol-dist",
-      dependencies: ["Benchmarks", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files"],
+      dependencies: [
+        "Benchmarks", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files",
+      ],
       swiftSettings: vector),
     // What tests of networks share: fixtures by torch's names, distances, rigs around single layers.
     .target(
