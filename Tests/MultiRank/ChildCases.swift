@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import NetworkTesting
 
 /// Jobs that end badly, each started as an mpirun of this program's own by the case that watches it end.
 enum Child {
@@ -30,6 +31,7 @@ enum Child {
       var values = roughFloats(100_003, rank: world.rank)
       try world.allReduce(&values, .sum)
       if world.rank == 0 { print(values.reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1.bitPattern) }) }
+    case "tiny-data": try TinyImages.write(to: arguments.last ?? "")
     case "product": StandIn.serve(Array(arguments.dropFirst()), world)
     default: return 2
     }
