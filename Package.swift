@@ -32,22 +32,34 @@ let package = Package(
     floor("Methods", ["Kernels", "Collectives", "Layers"]),
     floor("Evaluation", ["Kernels", "Collectives", "COpenBLAS"]),
     floor("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    floor("Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Files"]),
     .executableTarget(
       name: "byol-dist",
-      dependencies: ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files"],
+      dependencies: [
+        "Benchmarks", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files",
+      ],
+      swiftSettings: vector),
+    // What tests of networks share: fixtures by torch's names, distances, rigs around single layers.
+    .target(
+      name: "NetworkTesting", dependencies: ["Kernels", "Collectives", "Files", "Layers"], path: "Tests/NetworkTesting",
       swiftSettings: vector),
     .executableTarget(
       name: "multirank-tests",
-      dependencies: ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files"],
+      dependencies: [
+        "NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files",
+      ],
       path: "Tests/MultiRank", swiftSettings: vector),
     tests("Kernels", ["Files"]),
     tests("Files", []),
     tests("Collectives", []),
-    tests("Layers", ["Kernels", "Collectives", "Files"]),
+    tests("Layers", ["NetworkTesting", "Kernels", "Collectives", "Files"]),
     tests("Images", ["Kernels", "Files"]),
-    tests("Methods", ["Kernels", "Collectives", "Layers", "Files"]),
+    tests("Methods", ["NetworkTesting", "Kernels", "Collectives", "Layers", "Files"]),
     tests("Evaluation", ["Kernels", "Collectives", "Files"]),
-    tests("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    tests(
+      "Training",
+      ["NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    tests("byol-dist", ["Training"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,1 +1,27 @@
-print("byol-dist")
+import Files
+import Foundation
+import Training
+
+let place = LaunchPlace(environment: ProcessInfo.processInfo.environment)
+
+// Read as raw bytes: files in /proc have no size.
+let cpuinfo = (try? FileHandle(forReadingAtPath: "/proc/cpuinfo")?.readToEnd()) ?? nil
+let missing = missingInstructions(cpuinfo: String(decoding: cpuinfo ?? Data(), as: UTF8.self))
+if !missing.isEmpty {
+  let host = ProcessInfo.processInfo.hostName
+  place.stopHost(
+    "the processor of \(host) lacks \(missing.joined(separator: " and ")); should be x86-64 with AVX2 and FMA",
+    status: .usage)
+}
+
+do {
+  switch try Command(Array(CommandLine.arguments.dropFirst()), read: readFile) {
+  case .train(let request): try train(request, on: place)
+  case .bench(let request): try request.run()
+  case .preview(let request): if place.rank == 0 { try request.run() }
+  case .help(let topic): if place.rank == 0 { print(HelpText.text(on: topic)) }
+  case .version: if place.rank == 0 { print("byol-dist \(byolDistVersion)") }
+  }
+} catch {
+  place.stop("\(error)", status: ExitStatus(for: error))
+}

@@ -1,1 +1,3 @@
-print("0 passed, 0 failed")
+import Foundation
+
+exit(Runner.main(Array(CommandLine.arguments.dropFirst())))

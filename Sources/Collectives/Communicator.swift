@@ -1,0 +1,135 @@
+internal import CMPI
+import Foundation
+import Synchronization
+
+/// The ranks that talk to each other, and this process's place among them. Passed explicitly to whatever communicates.
+///
+/// Every method is a collective: each rank of the communicator calls it, in the same order, with the same counts. One
+/// thread at a time may call. A communicator of one rank returns at once without MPI. A method that throws
+/// `CollectiveError` leaves the communicator unusable: `abort` is what remains.
+///
+/// Reductions give the same bits on every rank and, for the same ranks, counts and hosts, the same bits from run to run.
+public final class Communicator: @unchecked Sendable {
+  public let rank: Int
+  public let size: Int
+  /// Absent in a process that was not started by mpirun or srun, where MPI is never loaded into play.
+  let handle: MPI_Comm?
+
+  /// MPI's counts are 32 bits; longer buffers go in pieces of this many elements.
+  static let longest = 1 << 30
+
+  /// The name of the host that this process runs on.
+  public static let host = ProcessInfo.processInfo.hostName
+
+  private static let world = Mutex<Communicator?>(nil)
+
+  init(handle: MPI_Comm?) throws {
+    self.handle = handle
+    guard let handle else {
+      (rank, size) = (0, 1)
+      return
+    }
+    var place: Int32 = 0
+    var count: Int32 = 0
+    MPI_Comm_rank(handle, &place)
+    MPI_Comm_size(handle, &count)
+    (rank, size) = (Int(place), Int(count))
+    // Errors come back as codes that are thrown with operation and count, instead of MPI's own message and abort.
+    let status = MPI_Comm_set_errhandler(handle, cmpi_errors_return())
+    guard status == cmpi_success() else {
+      throw CollectiveError(operation: .start, rank: rank, count: 0, message: mpiMessage(status))
+    }
+  }
+
+  /// Joins the world of ranks that mpirun or srun started; a process started by neither is a world of one.
+  /// Calling it again gives the same communicator.
+  /// - Throws: `CollectiveError` when MPI cannot start, or when a launcher started several processes that this MPI
+  ///   does not see as one job.
+  public static func start() throws -> Communicator {
+    try world.withLock { world in
+      if let world { return world }
+      let launch = Launch(environment: ProcessInfo.processInfo.environment)
+      if let limit = launch.timeLimit { CollectiveWatchdog.limit = limit }
+      let communicator = try launch.isJob ? join(launch) : Communicator(handle: nil)
+      world = communicator
+      return communicator
+    }
+  }
+
+  private static func join(_ launch: Launch) throws -> Communicator {
+    for (name, value) in Launch.openMPIDefaults { setenv(name, value, 0) }
+    CollectiveWatchdog.start(identity: "rank \(launch.rank) on \(host)")
+    var provided: Int32 = 0
+    CollectiveWatchdog.begin(.start, count: 0)
+    let status = MPI_Init_thread(nil, nil, cmpi_thread_serialized(), &provided)
+    CollectiveWatchdog.end()
+    guard status == cmpi_success() else {
+      throw CollectiveError(operation: .start, rank: launch.rank, count: 0, message: mpiMessage(status))
+    }
+    let communicator = try Communicator(handle: cmpi_comm_world())
+    MPI_Comm_set_errhandler(cmpi_comm_self(), cmpi_errors_return())
+    guard communicator.size > 1 || launch.processes <= 1 else {
+      throw CollectiveError(
+        operation: .start, rank: launch.rank, count: 0,
+        message: "the launcher started \(launch.processes) processes, but Open MPI sees each alone; "
+          + "use Open MPI's mpirun, or srun --mpi=pmix")
+    }
+    return communicator
+  }
+
+  /// Leaves MPI: no barrier of its own, but MPI waits for messages still under way. Does nothing in a world of one, or
+  /// when called again.
+  public static func finish() {
+    var running: Int32 = 0
+    var over: Int32 = 0
+    MPI_Initialized(&running)
+    MPI_Finalized(&over)
+    guard running != 0, over == 0 else { return }
+    CollectiveWatchdog.begin(.finish, count: 0)
+    MPI_Finalize()
+    CollectiveWatchdog.end()
+  }
+
+  /// Leaves MPI and ends this process, on every rank with the same `status`; the program's last call.
+  ///
+  /// Open MPI's mpirun answers the first status other than 0 by killing the ranks that are left, after waiting twice
+  /// the time that a kill may take. So `launch/run` names a file in BYOL_DIST_STATUS_FILE: rank 0 leaves the status
+  /// there if it can and the processes exit with 0.
+  public static func finish(status: Int32) -> Never {
+    let launch = Launch(environment: ProcessInfo.processInfo.environment)
+    var told = launch.rank > 0 && launch.statusFile != nil
+    if launch.rank == 0, let path = launch.statusFile {
+      // Before MPI is left: an mpirun that was told to end the job does not answer any more, and leaving it then hangs.
+      // Not created here: where the file is absent, launch/run waits on another host and needs the exit status.
+      let file = open(path, O_WRONLY | O_TRUNC)
+      let text = Array("\(status)\n".utf8)
+      told = file >= 0 && write(file, text, text.count) == text.count
+    }
+    finish()
+    exit(told ? 0 : status)
+  }
+
+  /// Ends the job on all ranks: prints one line with this rank and its host on the standard error stream, and exits
+  /// with `status`. For what the ranks cannot agree on any more.
+  public func abort(reason: String, status: Int32) -> Never {
+    CollectiveWatchdog.endJob("rank \(rank) on \(Self.host): \(CollectiveWatchdog.place): \(reason)", status: status)
+  }
+
+  /// Runs one MPI call under the watchdog and turns its code into an error.
+  @inline(__always)
+  func run(_ operation: CollectiveOperation, count: Int, _ call: (MPI_Comm) -> Int32) throws {
+    guard let handle else { return }
+    CollectiveWatchdog.begin(operation, count: count)
+    let status = call(handle)
+    CollectiveWatchdog.end()
+    if status != cmpi_success() { throw failure(operation, count: count, mpiMessage(status)) }
+  }
+
+  func failure(_ operation: CollectiveOperation, count: Int, _ message: String) -> CollectiveError {
+    CollectiveError(operation: operation, rank: rank, count: count, message: message)
+  }
+
+  func check(root: Int) {
+    precondition(root >= 0 && root < size, "there is no rank \(root) among \(size)")
+  }
+}

@@ -1,0 +1,88 @@
+internal import CMPI
+
+/// A collective under way. Its buffer belongs to MPI, neither read nor written nor freed by the program, until `wait`
+/// returns or `poll` gives true. MPI moves it on inside MPI calls only: a program that computes long polls in between.
+///
+/// Every rank starts its collectives in the same order; they may be waited for in any. One that is dropped without a
+/// wait, on the way out of an error, is left to MPI.
+public final class Pending: @unchecked Sendable {
+  private let communicator: Communicator
+  private let operation: CollectiveOperation
+  private let count: Int
+  private var requests: [MPI_Request?]
+
+  init(_ communicator: Communicator, _ operation: CollectiveOperation, count: Int) {
+    self.communicator = communicator
+    self.operation = operation
+    self.count = count
+    requests = []
+  }
+
+  func add(_ start: (MPI_Comm, UnsafeMutablePointer<MPI_Request?>) -> Int32) throws {
+    var request: MPI_Request? = cmpi_request_null()
+    try communicator.run(operation, count: count) { start($0, &request) }
+    requests.append(request)
+  }
+
+  /// Returns when the result is in the buffer. A second call returns at once.
+  /// - Throws: `CollectiveError`.
+  public func wait() throws {
+    while var request = requests.last {
+      try communicator.run(operation, count: count) { _ in MPI_Wait(&request, cmpi_status_ignore()) }
+      requests.removeLast()
+    }
+  }
+
+  /// Lets MPI work on it and says whether the result is in the buffer.
+  /// - Throws: `CollectiveError`.
+  public func poll() throws -> Bool {
+    while var request = requests.last {
+      var done: Int32 = 0
+      let status = MPI_Test(&request, &done, cmpi_status_ignore())
+      guard status == cmpi_success() else {
+        throw communicator.failure(operation, count: count, mpiMessage(status))
+      }
+      guard done != 0 else { return false }
+      requests.removeLast()
+    }
+    return true
+  }
+}
+
+extension Communicator {
+  /// Starts an all-reduce in place that goes on while the program computes. The sum may be taken in another order
+  /// than the blocking one's, so the last bits of the two may differ; each agrees with itself from run to run.
+  public func startAllReduce<T: MPIElement>(_ buffer: UnsafeMutableBufferPointer<T>, _ op: Reduction) throws -> Pending
+  {
+    let pending = Pending(self, .waitAllReduce, count: buffer.count)
+    try forEachPart(of: buffer) { part in
+      try pending.add {
+        MPI_Iallreduce(
+          cmpi_in_place(), part.baseAddress, Int32(part.count), T.mpiKind.datatype, op.operation, $0, $1)
+      }
+    }
+    return pending
+  }
+
+  /// Starts a broadcast that goes on while the program computes.
+  public func startBroadcast<T: MPIElement>(_ buffer: UnsafeMutableBufferPointer<T>, from root: Int) throws -> Pending {
+    check(root: root)
+    let pending = Pending(self, .waitBroadcast, count: buffer.count)
+    try forEachPart(of: buffer) { part in
+      try pending.add { MPI_Ibcast(part.baseAddress, Int32(part.count), T.mpiKind.datatype, Int32(root), $0, $1) }
+    }
+    return pending
+  }
+
+  private func forEachPart<T>(
+    of buffer: UnsafeMutableBufferPointer<T>, _ body: (UnsafeMutableBufferPointer<T>) throws -> Void
+  ) throws {
+    guard size > 1 else { return }
+    var start = 0
+    while start < buffer.count {
+      let end = min(start + Self.longest, buffer.count)
+      try body(UnsafeMutableBufferPointer(rebasing: buffer[start..<end]))
+      start = end
+    }
+  }
+}

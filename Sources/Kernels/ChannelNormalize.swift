@@ -1,0 +1,83 @@
+/// The elementwise halves of a normalisation over channels: they read their input once and write their output once,
+/// with the residual sum and the ReLU joined in. All maps are [rows x channels].
+public enum ChannelNormalize {
+  /// output = relu?((x - mean) * scale + beta (+ residual)). `output` may be `x`.
+  public static func forward(
+    _ x: UnsafePointer<Float>, affine: ChannelAffine, residual: UnsafePointer<Float>?, relu: Bool,
+    output: UnsafeMutablePointer<Float>, rows: Int, channels: Int, team: ThreadTeam
+  ) {
+    team.split(rows, grain: 16) { range in
+      if let residual {
+        forwardRows(x, affine, residual, true, relu, output, range, channels)
+      } else {
+        forwardRows(x, affine, x, false, relu, output, range, channels)
+      }
+    }
+  }
+
+  /// output = relu?(x (+ residual)): the shape of `forward` where nothing normalises.
+  public static func passThrough(
+    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    count: Int, team: ThreadTeam
+  ) {
+    team.split(count, grain: 64) { range in
+      for i in range {
+        let value = residual.map { x[i] + $0[i] } ?? x[i]
+        output[i] = relu ? max(value, 0) : value
+      }
+    }
+  }
+
+  /// dx = (g - meanGradient - xhat * meanProduct) * scale, with xhat = (x - mean) * inverse. The gradient of a channel
+  /// normalised over its rows (Ioffe & Szegedy 2015, section 3). `output` may be `gradient`.
+  public static func backward(
+    gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, affine: ChannelAffine,
+    meanGradient: UnsafePointer<Float>, meanProduct: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>,
+    rows: Int, channels: Int, team: ThreadTeam
+  ) {
+    team.split(rows, grain: 16) { range in
+      let whole = channels & ~7
+      for r in range {
+        let base = r * channels
+        var c = 0
+        while c < whole {
+          let hat = (load8(x + base + c) - load8(affine.mean + c)) * load8(affine.inverse + c)
+          let centred = load8(gradient + base + c) - load8(meanGradient + c) - hat * load8(meanProduct + c)
+          store8(centred * load8(affine.scale + c), output + base + c)
+          c += 8
+        }
+        while c < channels {
+          let hat = (x[base + c] - affine.mean[c]) * affine.inverse[c]
+          output[base + c] = (gradient[base + c] - meanGradient[c] - hat * meanProduct[c]) * affine.scale[c]
+          c += 1
+        }
+      }
+    }
+  }
+
+  @inline(__always)
+  private static func forwardRows(
+    _ x: UnsafePointer<Float>, _ affine: ChannelAffine, _ residual: UnsafePointer<Float>, _ adds: Bool, _ relu: Bool,
+    _ output: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ channels: Int
+  ) {
+    let whole = channels & ~7
+    for r in rows {
+      let base = r * channels
+      var c = 0
+      while c < whole {
+        let centred = load8(x + base + c) - load8(affine.mean + c)
+        var value = load8(affine.beta + c).addingProduct(centred, load8(affine.scale + c))
+        if adds { value += load8(residual + base + c) }
+        if relu { value.replace(with: 0, where: value .<= 0) }
+        store8(value, output + base + c)
+        c += 8
+      }
+      while c < channels {
+        var value = affine.beta[c].addingProduct(x[base + c] - affine.mean[c], affine.scale[c])
+        if adds { value += residual[base + c] }
+        output[base + c] = relu && value <= 0 ? 0 : value
+        c += 1
+      }
+    }
+  }
+}

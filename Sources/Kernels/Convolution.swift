@@ -1,0 +1,104 @@
+/// How a convolution is computed.
+public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
+  /// Patches written out as a matrix, then OpenBLAS: the baseline of the bench.
+  case im2col
+  /// An implicit matrix product: windows read in place.
+  case direct
+  /// One matrix product; for 1x1 convolutions of stride 1.
+  case matrix
+  /// Winograd's algorithm with tiles of 2x2, 3x3, 4x4 and 6x6 outputs; for 3x3 convolutions of stride 1, those of 3x3
+  /// and 4x4 also of stride 2 with padding 1 and channels in multiples of eight.
+  case winograd2 = "winograd-2x2"
+  case winograd3 = "winograd-3x3"
+  case winograd4 = "winograd-4x4"
+  case winograd6 = "winograd-6x6"
+
+  /// Whether it computes convolutions of this shape.
+  public func applies(to shape: ConvolutionShape) -> Bool {
+    switch self {
+    case .im2col, .direct: true
+    case .matrix: shape.kernel == 1 && shape.stride == 1 && shape.padding == 0
+    case .winograd2, .winograd6: shape.kernel == 3 && shape.stride == 1
+    case .winograd3, .winograd4:
+      shape.kernel == 3
+        && (shape.stride == 1
+          || shape.stride == 2 && shape.padding == 1 && shape.inputChannels % 8 == 0
+            && shape.outputChannels % 8 == 0)
+    }
+  }
+}
+
+/// The three computations of a convolution.
+public enum ConvolutionPass: String, CaseIterable, Sendable {
+  case forward
+  case inputGradient = "input-gradient"
+  case filterGradient = "filter-gradient"
+}
+
+/// A planned convolution: the algorithms are chosen and the working memory is reserved once for a shape, then every
+/// call computes up to `shape.images` images in NHWC with a filter in HWIO order, without allocating.
+///
+/// The same thread count gives the same bits.
+public final class Convolution {
+  public let shape: ConvolutionShape
+  private let team: ThreadTeam
+  private let scratch: Scratch
+  private let algorithms: [ConvolutionPass: ConvolutionAlgorithm]
+  private let forwardPlan, inputPlan: ConvolutionPlan<CorrelationCall>
+  private let filterPlan: ConvolutionPlan<FilterGradientCall>
+
+  /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
+  public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
+    self.shape = shape
+    self.team = team
+    self.scratch = scratch
+    var algorithms = [ConvolutionPass: ConvolutionAlgorithm]()
+    for pass in ConvolutionPass.allCases {
+      let forced = algorithm.flatMap { $0.applies(to: shape) ? $0 : nil }
+      algorithms[pass] = forced ?? ConvolutionCost.best(shape, pass)
+    }
+    self.algorithms = algorithms
+    forwardPlan = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
+    inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
+    filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
+    scratch.reserve(
+      max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats))
+  }
+
+  /// The algorithm in use for a pass.
+  public func algorithm(_ pass: ConvolutionPass) -> ConvolutionAlgorithm { algorithms[pass]! }
+
+  /// output[images, outputHeight, outputWidth, outputChannels] = input[images, height, width, inputChannels] * filter.
+  public func forward(
+    images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
+  ) {
+    precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
+    forwardPlan.run(
+      CorrelationCall(images: images, input: input, filter: filter, output: output, accumulate: false), team,
+      scratch.pointer)
+  }
+
+  /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
+  public func inputGradient(
+    images: Int, outputGradient: UnsafePointer<Float>, filter: UnsafePointer<Float>,
+    inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool
+  ) {
+    precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
+    inputPlan.run(
+      CorrelationCall(
+        images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate),
+      team, scratch.pointer)
+  }
+
+  /// filterGradient[kernel, kernel, inputChannels, outputChannels] = the gradient of sum(output * outputGradient).
+  public func filterGradient(
+    images: Int, input: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>,
+    filterGradient: UnsafeMutablePointer<Float>
+  ) {
+    precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
+    filterPlan.run(
+      FilterGradientCall(
+        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient), team,
+      scratch.pointer)
+  }
+}

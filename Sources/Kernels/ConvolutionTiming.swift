@@ -1,0 +1,78 @@
+import COpenBLAS
+import Foundation
+
+/// Times of one convolution by one algorithm: what `byol-dist bench kernels` shows.
+public struct ConvolutionTiming: Sendable {
+  public let shape: ConvolutionShape
+  public let pass: ConvolutionPass
+  public let algorithm: ConvolutionAlgorithm
+  /// Whether a plan without a forced algorithm uses it.
+  public let isChosen: Bool
+  /// The shortest of several calls, in seconds.
+  public let seconds: Double
+
+  /// Direct-convolution work done per second, in GFLOP/s, whatever the algorithm really computes.
+  public var gigaflops: Double { shape.operations(images: shape.images) / seconds * 1e-9 }
+
+  /// Times every pass by every algorithm that applies to a shape, `shape.images` images a call.
+  public static func measure(
+    _ shape: ConvolutionShape, algorithms: [ConvolutionAlgorithm] = ConvolutionAlgorithm.allCases, calls: Int = 5,
+    team: ThreadTeam
+  ) -> [ConvolutionTiming] {
+    let (input, filter) = (noise(shape.images * shape.inputSize), noise(shape.filterSize))
+    let (output, gradient) = (noise(shape.images * shape.outputSize), noise(shape.images * shape.outputSize))
+    let (inputGradient, filterGradient) = (AlignedBuffer(count: input.count), AlignedBuffer(count: filter.count))
+    var timings = [ConvolutionTiming]()
+    for algorithm in algorithms where algorithm.applies(to: shape) {
+      let convolution = Convolution(shape, team: team, scratch: Scratch(), algorithm: algorithm)
+      for pass in ConvolutionPass.allCases {
+        let seconds = shortest(calls) {
+          switch pass {
+          case .forward:
+            convolution.forward(
+              images: shape.images, input: input.pointer, filter: filter.pointer, output: output.pointer)
+          case .inputGradient:
+            convolution.inputGradient(
+              images: shape.images, outputGradient: gradient.pointer, filter: filter.pointer,
+              inputGradient: inputGradient.pointer, accumulate: false)
+          case .filterGradient:
+            convolution.filterGradient(
+              images: shape.images, input: input.pointer, outputGradient: gradient.pointer,
+              filterGradient: filterGradient.pointer)
+          }
+        }
+        timings.append(
+          ConvolutionTiming(
+            shape: shape, pass: pass, algorithm: algorithm, isChosen: ConvolutionCost.best(shape, pass) == algorithm,
+            seconds: seconds))
+      }
+    }
+    return timings
+  }
+
+  /// OpenBLAS's speed on a product of two square matrices of 1,024 rows, in GFLOP/s: the peak to compare with. With the
+  /// threads that OpenBLAS was given.
+  public static func blasPeak(calls: Int = 5) -> Double {
+    let n = 1024
+    let (a, b, c) = (noise(n * n), noise(n * n), AlignedBuffer(count: n * n))
+    let seconds = shortest(calls) {
+      cblas_sgemm(
+        CblasRowMajor, CblasNoTrans, CblasNoTrans, Int32(n), Int32(n), Int32(n), 1, a.pointer, Int32(n), b.pointer,
+        Int32(n), 0, c.pointer, Int32(n))
+    }
+    return 2 * Double(n * n * n) / seconds * 1e-9
+  }
+
+  private static func noise(_ count: Int) -> AlignedBuffer {
+    var random = CounterRandom(UInt64(count))
+    let buffer = AlignedBuffer(count: count)
+    for index in 0..<count { buffer.pointer[index] = Float(random.uniform(-1, 1)) }
+    return buffer
+  }
+
+  private static func shortest(_ calls: Int, _ body: () -> Void) -> Double {
+    body()
+    let clock = ContinuousClock()
+    return (0..<max(calls, 1)).map { _ in clock.measure(body) / .seconds(1) }.min()!
+  }
+}

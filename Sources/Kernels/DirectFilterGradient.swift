@@ -1,0 +1,121 @@
+/// The filter gradient as an implicit matrix product: windows (transposed) times output gradients, the windows of a
+/// few dozen pixels copied at a time.
+struct DirectFilterGradient: FilterGradientKernel {
+  private let shape: ConvolutionShape
+  private let map: BorderedMap
+  private let imagesAtOnce: Int
+  private let reads: OffsetTable
+  private let threads: Int
+
+  /// Pixels and rows of the filter matrix worked on at a time.
+  private static let pixelsAtOnce = 128
+  private static let rowsAtOnce = 192
+
+  /// Rows of the filter matrix.
+  private var rows: Int { shape.kernel * shape.kernel * shape.inputChannels }
+  private var panels: Int { (shape.outputChannels + 15) / 16 }
+  private var windowRow: Int { oddLines(min(Self.rowsAtOnce, rows) + 8) }
+  private var windowFloats: Int { Self.pixelsAtOnce * windowRow + 16 }
+  private var gradientFloats: Int { Self.pixelsAtOnce * panels * 16 }
+  private var copyFloats: Int { map.isCopied ? oddLines(imagesAtOnce * map.size + 8) : 0 }
+
+  /// Working memory; every thread has all of it for itself.
+  var scratchFloats: Int { threads * (windowFloats + gradientFloats + copyFloats) }
+
+  init(_ shape: ConvolutionShape, threads: Int) {
+    self.shape = shape
+    self.threads = threads
+    let right = (shape.outputWidth - 1) * shape.stride + shape.kernel
+    let below = (shape.outputHeight - 1) * shape.stride + shape.kernel
+    let map = BorderedMap(
+      height: shape.height, width: shape.width, channels: shape.inputChannels, before: shape.padding,
+      borderedHeight: max(shape.height + shape.padding, below), borderedWidth: max(shape.width + shape.padding, right))
+    self.map = map
+    let pixels = shape.outputHeight * shape.outputWidth
+    imagesAtOnce = min(shape.images, max(1, (Self.pixelsAtOnce + pixels - 1) / pixels))
+    var reads = [Int]()
+    for image in 0..<imagesAtOnce {
+      for y in 0..<shape.outputHeight {
+        for x in 0..<shape.outputWidth {
+          reads.append(image * map.size + y * shape.stride * map.row + x * shape.stride * map.channels)
+        }
+      }
+    }
+    self.reads = OffsetTable(reads)
+  }
+
+  /// Threads share the rows of the filter matrix, so no sums need adding up.
+  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    let pixels = shape.outputHeight * shape.outputWidth
+    team.run { thread in
+      let share = team.share(of: rows, thread: thread, grain: 12)
+      if share.isEmpty { return }
+      let windows = memory + thread * (windowFloats + gradientFloats + copyFloats)
+      let (gradients, copy) = (windows + windowFloats, windows + windowFloats + gradientFloats)
+      for first in stride(from: 0, to: call.images, by: imagesAtOnce) {
+        let count = min(imagesAtOnce, call.images - first)
+        var source = call.input + first * shape.inputSize
+        if map.isCopied {
+          map.copy(images: count, source, copy)
+          source = UnsafePointer(copy)
+        }
+        for pixel in stride(from: 0, to: count * pixels, by: Self.pixelsAtOnce) {
+          let chunk = min(Self.pixelsAtOnce, count * pixels - pixel)
+          Packing.panelsOf16(
+            call.outputGradient + (first * pixels + pixel) * shape.outputChannels, ldb: shape.outputChannels, k: chunk,
+            columns: shape.outputChannels, gradients, panelStride: Self.pixelsAtOnce * 16)
+          for row in stride(from: share.lowerBound, to: share.upperBound, by: Self.rowsAtOnce) {
+            let height = min(Self.rowsAtOnce, share.upperBound - row)
+            gather(row, height, source, reads.pointer + pixel, chunk, windows)
+            multiply(row, height, chunk, windows, gradients, call.filterGradient, accumulate: first + pixel > 0)
+          }
+        }
+      }
+    }
+  }
+
+  private func multiply(
+    _ row: Int, _ height: Int, _ pixels: Int, _ windows: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>,
+    _ filterGradient: UnsafeMutablePointer<Float>, accumulate: Bool
+  ) {
+    for panel in 0..<panels {
+      RegisterBlock.multiplyTransposed(
+        rows: height, k: pixels, a: windows, lda: windowRow, b: gradients + panel * Self.pixelsAtOnce * 16, ldb: 16,
+        c: filterGradient + row * shape.outputChannels + panel * 16, ldc: shape.outputChannels,
+        columns: min(16, shape.outputChannels - panel * 16), accumulate: accumulate)
+    }
+  }
+
+  /// windows[pixel][height]: rows row..<row + height of the pixels' windows, which are runs of kernel x channels
+  /// floats.
+  private func gather(
+    _ row: Int, _ height: Int, _ source: UnsafePointer<Float>, _ offsets: UnsafePointer<Int>, _ pixels: Int,
+    _ windows: UnsafeMutablePointer<Float>
+  ) {
+    let run = shape.kernel * map.channels
+    var done = 0
+    while done < height {
+      let (segment, start) = (row + done).quotientAndRemainder(dividingBy: run)
+      let length = min(run - start, height - done)
+      let (from, target) = (source + segment * map.row + start, windows + done)
+      if length >= 8 {
+        // Whole vectors, the last one ending with the run.
+        for pixel in 0..<pixels {
+          let (x, y) = (from + offsets[pixel], target + pixel * windowRow)
+          var index = 0
+          while index + 8 <= length {
+            store8(load8(x + index), y + index)
+            index += 8
+          }
+          store8(load8(x + length - 8), y + length - 8)
+        }
+      } else {
+        for pixel in 0..<pixels {
+          let (x, y) = (from + offsets[pixel], target + pixel * windowRow)
+          for index in 0..<length { y[index] = x[index] }
+        }
+      }
+      done += length
+    }
+  }
+}

@@ -1,0 +1,225 @@
+/// One row of 16 products in two registers.
+struct RegisterRow {
+  var low = SIMD8<Float>(repeating: 0)
+  var high = SIMD8<Float>(repeating: 0)
+
+  @inline(__always)
+  init() {}
+
+  /// The row's present contents, the part beyond `columns` as zeros.
+  @inline(__always)
+  init(_ c: UnsafePointer<Float>, columns: Int) {
+    if columns == 16 {
+      low = load8(c)
+      high = load8(c + 8)
+    } else {
+      for column in 0..<columns {
+        if column < 8 { low[column] = c[column] } else { high[column - 8] = c[column] }
+      }
+    }
+  }
+
+  @inline(__always)
+  mutating func add(_ a: Float, _ b0: SIMD8<Float>, _ b1: SIMD8<Float>) {
+    let broadcast = SIMD8<Float>(repeating: a)
+    low = low.addingProduct(broadcast, b0)
+    high = high.addingProduct(broadcast, b1)
+  }
+
+  @inline(__always)
+  func store(_ c: UnsafeMutablePointer<Float>, columns: Int) {
+    if columns == 16 {
+      store8(low, c)
+      store8(high, c + 8)
+    } else {
+      for column in 0..<columns { c[column] = column < 8 ? low[column] : high[column - 8] }
+    }
+  }
+}
+
+/// Where the rows of a register tile are read or written: base + offset(row). Rows past the last repeat the last one,
+/// which is harmless because tiles load all rows before they compute and store from the last row to the first.
+protocol RowPlaces {
+  func offset(_ row: Int) -> Int
+}
+
+/// Rows at a fixed distance.
+struct EvenRows: RowPlaces {
+  let distance: Int
+  let last: Int
+
+  @inline(__always)
+  func offset(_ row: Int) -> Int { min(row, last) * distance }
+}
+
+/// Rows at offsets of a table.
+struct ListedRows: RowPlaces {
+  let offsets: UnsafePointer<Int>
+  let last: Int
+
+  @inline(__always)
+  func offset(_ row: Int) -> Int { offsets[min(row, last)] }
+}
+
+/// The left factor of a tile whose rows are stored row by row, k contiguous within each of `segments` runs: a matrix
+/// (one run) or the window of a convolution (a run for each filter row).
+struct RunsOfRows<Places: RowPlaces> {
+  let base: UnsafePointer<Float>
+  let places: Places
+  let segments: Int
+  let length: Int
+  let segmentStride: Int
+}
+
+/// Products of a few rows with 16 packed columns, held in registers: 6 x 16 uses 12 accumulators, two registers for b
+/// and one for the broadcast of a, all of AVX2's 16 less one (the shape of BLIS's Haswell kernel, Van Zee and van de
+/// Geijn 2015).
+enum RegisterTile {
+  /// c[6 x columns] (+)= a[6 x k] b[k x 16].
+  @inline(__always)
+  static func multiply6<A: RowPlaces, C: RowPlaces>(
+    _ a: RunsOfRows<A>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int,
+    accumulate: Bool
+  ) {
+    let (c0, c1, c2) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2))
+    let (c3, c4, c5) = (c + rows.offset(3), c + rows.offset(4), c + rows.offset(5))
+    var (r0, r1, r2) = (RegisterRow(), RegisterRow(), RegisterRow())
+    var (r3, r4, r5) = (RegisterRow(), RegisterRow(), RegisterRow())
+    if accumulate {
+      (r0, r1) = (RegisterRow(c0, columns: columns), RegisterRow(c1, columns: columns))
+      (r2, r3) = (RegisterRow(c2, columns: columns), RegisterRow(c3, columns: columns))
+      (r4, r5) = (RegisterRow(c4, columns: columns), RegisterRow(c5, columns: columns))
+    }
+    var (a0, a1) = (a.base + a.places.offset(0), a.base + a.places.offset(1))
+    var (a2, a3) = (a.base + a.places.offset(2), a.base + a.places.offset(3))
+    var (a4, a5) = (a.base + a.places.offset(4), a.base + a.places.offset(5))
+    var b = b
+    for _ in 0..<a.segments {
+      for k in 0..<a.length {
+        let (b0, b1) = (load8(b), load8(b + 8))
+        b += 16
+        r0.add(a0[k], b0, b1)
+        r1.add(a1[k], b0, b1)
+        r2.add(a2[k], b0, b1)
+        r3.add(a3[k], b0, b1)
+        r4.add(a4[k], b0, b1)
+        r5.add(a5[k], b0, b1)
+      }
+      a0 += a.segmentStride
+      a1 += a.segmentStride
+      a2 += a.segmentStride
+      a3 += a.segmentStride
+      a4 += a.segmentStride
+      a5 += a.segmentStride
+    }
+    r5.store(c5, columns: columns)
+    r4.store(c4, columns: columns)
+    r3.store(c3, columns: columns)
+    r2.store(c2, columns: columns)
+    r1.store(c1, columns: columns)
+    r0.store(c0, columns: columns)
+  }
+
+  /// c[4 x columns] (+)= a[4 x k] b[k x 16]: for what 6 does not divide.
+  @inline(__always)
+  static func multiply4<A: RowPlaces, C: RowPlaces>(
+    _ a: RunsOfRows<A>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int,
+    accumulate: Bool
+  ) {
+    let (c0, c1, c2, c3) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2), c + rows.offset(3))
+    var (r0, r1, r2, r3) = (RegisterRow(), RegisterRow(), RegisterRow(), RegisterRow())
+    if accumulate {
+      (r0, r1) = (RegisterRow(c0, columns: columns), RegisterRow(c1, columns: columns))
+      (r2, r3) = (RegisterRow(c2, columns: columns), RegisterRow(c3, columns: columns))
+    }
+    var (a0, a1) = (a.base + a.places.offset(0), a.base + a.places.offset(1))
+    var (a2, a3) = (a.base + a.places.offset(2), a.base + a.places.offset(3))
+    var b = b
+    for _ in 0..<a.segments {
+      for k in 0..<a.length {
+        let (b0, b1) = (load8(b), load8(b + 8))
+        b += 16
+        r0.add(a0[k], b0, b1)
+        r1.add(a1[k], b0, b1)
+        r2.add(a2[k], b0, b1)
+        r3.add(a3[k], b0, b1)
+      }
+      a0 += a.segmentStride
+      a1 += a.segmentStride
+      a2 += a.segmentStride
+      a3 += a.segmentStride
+    }
+    r3.store(c3, columns: columns)
+    r2.store(c2, columns: columns)
+    r1.store(c1, columns: columns)
+    r0.store(c0, columns: columns)
+  }
+
+  /// c[6 x columns] (+)= a' b where a is stored k by k, `lda` apart, its six entries side by side; b likewise, 16 wide.
+  /// Reads six of a even where fewer rows are wanted.
+  @inline(__always)
+  static func multiplyTransposed6(
+    _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int, _ c: UnsafeMutablePointer<Float>,
+    _ rows: EvenRows, columns: Int, accumulate: Bool
+  ) {
+    let (c0, c1, c2) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2))
+    let (c3, c4, c5) = (c + rows.offset(3), c + rows.offset(4), c + rows.offset(5))
+    var (r0, r1, r2) = (RegisterRow(), RegisterRow(), RegisterRow())
+    var (r3, r4, r5) = (RegisterRow(), RegisterRow(), RegisterRow())
+    if accumulate {
+      (r0, r1) = (RegisterRow(c0, columns: columns), RegisterRow(c1, columns: columns))
+      (r2, r3) = (RegisterRow(c2, columns: columns), RegisterRow(c3, columns: columns))
+      (r4, r5) = (RegisterRow(c4, columns: columns), RegisterRow(c5, columns: columns))
+    }
+    var (a, b) = (a, b)
+    for _ in 0..<k {
+      let (b0, b1) = (load8(b), load8(b + 8))
+      r0.add(a[0], b0, b1)
+      r1.add(a[1], b0, b1)
+      r2.add(a[2], b0, b1)
+      r3.add(a[3], b0, b1)
+      r4.add(a[4], b0, b1)
+      r5.add(a[5], b0, b1)
+      a += lda
+      b += ldb
+    }
+    r5.store(c5, columns: columns)
+    r4.store(c4, columns: columns)
+    r3.store(c3, columns: columns)
+    r2.store(c2, columns: columns)
+    r1.store(c1, columns: columns)
+    r0.store(c0, columns: columns)
+  }
+
+  /// As `multiplyTransposed6` with four rows.
+  @inline(__always)
+  static func multiplyTransposed4(
+    _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int, _ c: UnsafeMutablePointer<Float>,
+    _ rows: EvenRows, columns: Int, accumulate: Bool
+  ) {
+    let (c0, c1, c2, c3) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2), c + rows.offset(3))
+    var (r0, r1, r2, r3) = (RegisterRow(), RegisterRow(), RegisterRow(), RegisterRow())
+    if accumulate {
+      (r0, r1) = (RegisterRow(c0, columns: columns), RegisterRow(c1, columns: columns))
+      (r2, r3) = (RegisterRow(c2, columns: columns), RegisterRow(c3, columns: columns))
+    }
+    var (a, b) = (a, b)
+    for _ in 0..<k {
+      let (b0, b1) = (load8(b), load8(b + 8))
+      r0.add(a[0], b0, b1)
+      r1.add(a[1], b0, b1)
+      r2.add(a[2], b0, b1)
+      r3.add(a[3], b0, b1)
+      a += lda
+      b += ldb
+    }
+    r3.store(c3, columns: columns)
+    r2.store(c2, columns: columns)
+    r1.store(c1, columns: columns)
+    r0.store(c0, columns: columns)
+  }
+
+  /// How many rows the next tile takes when `left` remain: 6, or 4 where that wastes less (8 = 4 + 4, 4, 3, ...).
+  @inline(__always)
+  static func height(_ left: Int) -> Int { left >= 9 || left == 6 || left == 5 ? 6 : 4 }
+}

@@ -1,0 +1,226 @@
+/// Winograd's algorithm for the forward pass and the input gradient of 3x3 convolutions: transformed tiles times
+/// transformed filters, a matrix product for each of the tile's points.
+struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
+  private let problem: WinogradProblem
+  private let threads: Int
+  private let blocking: WinogradBlocking
+  /// The maps as each phase sees them.
+  private let reads, writes: [WinogradView]
+  private let tilesOfImage: Int
+  /// Channels summed over, and panels of 16 output channels of one phase and of all.
+  private let depth, phasePanels, panels: Int
+  /// Tiles and panels worked on at a time, and the row lengths of what they are transformed to.
+  private let tilesAtOnce, panelsAtOnce, inputRow, productRow: Int
+  /// Distances from a point's matrix to the next point's.
+  private let inputSlice, productSlice, filterSlice: Int
+  private let workspace: Int
+
+  init(_ problem: WinogradProblem, threads: Int) {
+    self.problem = problem
+    self.threads = threads
+    let rows = problem.tiles(problem.outputHeight, outputs: Tile.outputs)
+    let columns = problem.tiles(problem.outputWidth, outputs: Tile.outputs)
+    reads = problem.inputPhases.indices.map {
+      let place = problem.inputPlace($0)
+      return WinogradView(
+        height: problem.inputHeight, width: problem.inputWidth, channels: problem.inputChannels,
+        stride: problem.inputStride, row: place.row, column: place.column, tileRows: rows, tileColumns: columns,
+        step: Tile.outputs)
+    }
+    writes = problem.outputPhases.map {
+      WinogradView(
+        height: problem.outputHeight, width: problem.outputWidth, channels: problem.outputChannels,
+        stride: problem.outputStride, row: $0.row, column: $0.column, tileRows: rows, tileColumns: columns,
+        step: Tile.outputs)
+    }
+    tilesOfImage = rows * columns
+    depth = reads.count * problem.inputChannels
+    phasePanels = (problem.outputChannels + 15) / 16
+    panels = writes.count * phasePanels
+    let tiles = problem.images * tilesOfImage
+    blocking = WinogradBlocking(
+      tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads)
+    switch blocking {
+    case .tiles(let count): (tilesAtOnce, panelsAtOnce) = (min(count, tiles), panels)
+    case .channels(let count): (tilesAtOnce, panelsAtOnce) = (tiles, count / 16)
+    }
+    inputRow = oddLines(depth)
+    productRow = oddLines(panelsAtOnce * 16)
+    inputSlice = oddLines(tilesAtOnce * inputRow)
+    productSlice = oddLines(tilesAtOnce * productRow)
+    filterSlice = oddLines(depth * panelsAtOnce * 16)
+    let transform = WinogradTransform<Tile>.workspaceFloats(channels: problem.inputChannels)
+    workspace = oddLines(max(transform, Tile.taps * Tile.taps * 8 * 16 + Tile.points * 8))
+  }
+
+  private var inputFloats: Int { Tile.points * inputSlice }
+  private var filterFloats: Int { Tile.points * filterSlice }
+  private var productFloats: Int { Tile.points * productSlice }
+
+  /// Working memory: what the threads share, and what each has for itself.
+  var scratchFloats: Int {
+    switch blocking {
+    case .tiles: filterFloats + threads * (inputFloats + productFloats + workspace)
+    case .channels: inputFloats + threads * (filterFloats + productFloats + workspace)
+    }
+  }
+
+  func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    switch blocking {
+    case .tiles: runByTiles(call, team, memory)
+    case .channels: runByChannels(call, team, memory)
+    }
+  }
+
+  private func runByTiles(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+    let own = inputFloats + productFloats + workspace
+    team.run { thread in
+      let space = memory + filterFloats + thread * own
+      transformFilter(team.share(of: panels, thread: thread), from: 0, call.filter, memory, space)
+    }
+    team.run { thread in
+      let v = memory + filterFloats + thread * own
+      let (products, space) = (v + inputFloats, v + inputFloats + productFloats)
+      let share = team.share(of: call.images * tilesOfImage, thread: thread)
+      for first in stride(from: share.lowerBound, to: share.upperBound, by: tilesAtOnce) {
+        let range = first..<min(first + tilesAtOnce, share.upperBound)
+        transformInput(range, call.input, v, space)
+        multiply(range.count, v, memory, 0..<panels, products)
+        transformProducts(range, 0..<panels, products, call, space)
+      }
+    }
+  }
+
+  private func runByChannels(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+    let tiles = call.images * tilesOfImage
+    let own = filterFloats + productFloats + workspace
+    team.run { thread in
+      let share = team.share(of: tiles, thread: thread)
+      let space = memory + inputFloats + thread * own + filterFloats + productFloats
+      transformInput(share, call.input, memory + share.lowerBound * inputRow, space)
+    }
+    team.run { thread in
+      let u = memory + inputFloats + thread * own
+      let (products, space) = (u + filterFloats, u + filterFloats + productFloats)
+      let share = team.share(of: panels, thread: thread)
+      for first in stride(from: share.lowerBound, to: share.upperBound, by: panelsAtOnce) {
+        let range = first..<min(first + panelsAtOnce, share.upperBound)
+        transformFilter(range, from: first, call.filter, u, space)
+        multiply(tiles, memory, u, range, products)
+        transformProducts(0..<tiles, range, products, call, space)
+      }
+    }
+  }
+
+  /// v[point][tile][phase][inputChannels].
+  private func transformInput(
+    _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ v: UnsafeMutablePointer<Float>,
+    _ space: UnsafeMutablePointer<Float>
+  ) {
+    for (phase, view) in reads.enumerated() {
+      WinogradTransform<Tile>.input(
+        view, tiles: tiles, map: input, v: v + phase * problem.inputChannels, rowStride: inputRow, slice: inputSlice,
+        workspace: space)
+    }
+  }
+
+  /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point.
+  private func multiply(
+    _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ range: Range<Int>,
+    _ products: UnsafeMutablePointer<Float>
+  ) {
+    for point in 0..<Tile.points {
+      let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, side: Tile.side)
+      let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.inputChannels)
+      for panel in range {
+        let place = products + point * productSlice + (panel - range.lowerBound) * 16
+        if writes.count > 1 && !problem.phases[panel / phasePanels].reaches(point, side: Tile.side) {
+          for tile in 0..<tiles { (place + tile * productRow).update(repeating: 0, count: 16) }
+          continue
+        }
+        RegisterBlock.multiply(
+          rows: tiles, k: k, a: v + point * inputSlice + start, lda: inputRow,
+          b: u + point * filterSlice + ((panel - range.lowerBound) * depth + start) * 16, c: place, ldc: productRow,
+          columns: 16, accumulate: false)
+      }
+    }
+  }
+
+  private func transformProducts(
+    _ tiles: Range<Int>, _ range: Range<Int>, _ products: UnsafePointer<Float>, _ call: CorrelationCall,
+    _ space: UnsafeMutablePointer<Float>
+  ) {
+    for (phase, view) in writes.enumerated() {
+      let own = range.clamped(to: phase * phasePanels..<(phase + 1) * phasePanels)
+      if own.isEmpty { continue }
+      let first = (own.lowerBound - phase * phasePanels) * 16
+      WinogradTransform<Tile>.output(
+        view, tiles: tiles, first: first, count: min(own.count * 16, problem.outputChannels - first),
+        p: products + (own.lowerBound - range.lowerBound) * 16, rowStride: productRow, slice: productSlice,
+        map: call.output, accumulate: call.accumulate, workspace: space)
+    }
+  }
+
+  /// u[point][panel - from][phase][inputChannels][16] for a range of panels of 16 output channels. Goes through the
+  /// filter in the order in which it is stored.
+  private func transformFilter(
+    _ range: Range<Int>, from: Int, _ filter: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>,
+    _ space: UnsafeMutablePointer<Float>
+  ) {
+    let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
+    let inPlace = !problem.transposed && problem.phases.count == 1
+    for phase in reads.indices {
+      for k in stride(from: 0, to: inputs, by: 8) {
+        let count = min(8, inputs - k)
+        for panel in range {
+          let target = u + ((panel - from) * depth + phase * inputs + k) * 16
+          if inPlace && panel * 16 + 16 <= outputs {
+            WinogradTransform<Tile>.filter(
+              count: count, g: filter + k * outputs + panel * 16, rowStride: outputs, tapStride: inputs * outputs,
+              u: target, slice: filterSlice, workspace: space)
+          } else {
+            let taps = space + Tile.points * 8
+            let writing = problem.phases[writes.count == 1 ? phase : panel / phasePanels]
+            gather(writing, panel % phasePanels * 16, k, count, filter, taps)
+            WinogradTransform<Tile>.filter(
+              count: count, g: taps, rowStride: 16, tapStride: 128, u: target, slice: filterSlice, workspace: space)
+          }
+        }
+      }
+    }
+  }
+
+  /// taps[tap][8][16] of a phase, `count` input channels from k on and 16 output channels from o on; zeros right of the
+  /// last channel and for taps that the phase lacks.
+  private func gather(
+    _ phase: WinogradPhase, _ o: Int, _ k: Int, _ count: Int, _ filter: UnsafePointer<Float>,
+    _ taps: UnsafeMutablePointer<Float>
+  ) {
+    let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
+    let columns = min(16, outputs - o)
+    for i in 0..<Tile.taps {
+      for j in 0..<Tile.taps {
+        let target = taps + (i * Tile.taps + j) * 128
+        guard let row = phase.tapRows[i], let column = phase.tapColumns[j] else {
+          target.update(repeating: 0, count: 128)
+          continue
+        }
+        let source = filter + (row * 3 + column) * inputs * outputs
+        if problem.transposed {
+          Packing.transposedColumns(source + o * inputs + k, ldb: inputs, k: count, columns: columns, target)
+        } else {
+          Packing.panelsOf16(
+            source + k * outputs + o, ldb: outputs, k: count, columns: columns, target, panelStride: 0)
+        }
+      }
+    }
+  }
+}
+
+extension [WinogradPhase] {
+  /// The phases that reach a point; they are neighbours.
+  func reached(_ point: Int, side: Int) -> Range<Int> {
+    let first = firstIndex { $0.reaches(point, side: side) }!
+    return first..<lastIndex { $0.reaches(point, side: side) }! + 1
+  }
+}

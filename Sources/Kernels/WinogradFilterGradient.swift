@@ -1,0 +1,188 @@
+/// Winograd's algorithm for the filter gradient of 3x3 convolutions: the adjoint of the forward pass with respect to the
+/// filter, G' [sum over tiles of (B' d B) x (A y A')] G, a matrix product for each of the tile's points.
+struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
+  private let problem: WinogradProblem
+  private let threads: Int
+  private let blocking: WinogradBlocking
+  private let reads: [WinogradView]
+  private let outputView: WinogradView
+  private let tilesOfImage: Int
+  /// Input channels of all phases, and panels of 16 output channels.
+  private let depth, panels: Int
+  private let tilesAtOnce, panelsAtOnce, inputsAtOnce, inputRow, sumRow: Int
+  private let inputSlice, outputPanel, outputSlice, sumSlice: Int
+  private let workspace: Int
+  /// For each phase and tap of the tile, its place in the filter, or -1.
+  private let taps: OffsetTable
+
+  init(_ shape: ConvolutionShape, threads: Int) {
+    let problem = WinogradProblem.forward(shape)
+    self.problem = problem
+    self.threads = threads
+    let rows = problem.tiles(problem.outputHeight, outputs: Tile.outputs)
+    let columns = problem.tiles(problem.outputWidth, outputs: Tile.outputs)
+    reads = problem.phases.map {
+      WinogradView(
+        height: problem.inputHeight, width: problem.inputWidth, channels: problem.inputChannels,
+        stride: problem.inputStride, row: $0.row, column: $0.column, tileRows: rows, tileColumns: columns,
+        step: Tile.outputs)
+    }
+    outputView = WinogradView(
+      height: problem.outputHeight, width: problem.outputWidth, channels: problem.outputChannels, stride: 1, row: 0,
+      column: 0, tileRows: rows, tileColumns: columns, step: Tile.outputs)
+    taps = OffsetTable(
+      problem.phases.flatMap { phase in
+        phase.tapRows.flatMap { row in
+          phase.tapColumns.map { column in
+            guard let row, let column else { return -1 }
+            return (row * 3 + column) * problem.inputChannels * problem.outputChannels
+          }
+        }
+      })
+    tilesOfImage = rows * columns
+    depth = reads.count * problem.inputChannels
+    panels = (problem.outputChannels + 15) / 16
+    let tiles = problem.images * tilesOfImage
+    blocking = WinogradBlocking(
+      tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads)
+    switch blocking {
+    case .tiles(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (min(count, tiles), panels, depth)
+    case .channels(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (tiles, count / 16, min(48, depth))
+    }
+    inputRow = oddLines(depth)
+    inputSlice = oddLines(tilesAtOnce * inputRow + 8)
+    outputPanel = tilesAtOnce * 16
+    outputSlice = oddLines(panelsAtOnce * outputPanel)
+    sumRow = oddLines(panelsAtOnce * 16)
+    sumSlice = oddLines(inputsAtOnce * sumRow)
+    workspace = oddLines(WinogradTransform<Tile>.workspaceFloats(channels: problem.inputChannels))
+  }
+
+  private var inputFloats: Int { Tile.points * inputSlice }
+  private var outputFloats: Int { Tile.points * outputSlice }
+  private var sumFloats: Int { Tile.points * sumSlice }
+
+  /// Working memory: what the threads share, and what each has for itself.
+  var scratchFloats: Int {
+    switch blocking {
+    case .tiles: threads * (inputFloats + outputFloats + sumFloats + workspace)
+    case .channels: inputFloats + threads * (outputFloats + sumFloats + workspace)
+    }
+  }
+
+  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    switch blocking {
+    case .tiles: runByTiles(call, team, memory)
+    case .channels: runByChannels(call, team, memory)
+    }
+  }
+
+  /// Each thread sums over its own tiles; the sums are added in the order of the threads.
+  private func runByTiles(_ call: FilterGradientCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+    let own = sumFloats + inputFloats + outputFloats + workspace
+    team.run { thread in
+      let sum = memory + thread * own
+      let (v, z) = (sum + sumFloats, sum + sumFloats + inputFloats)
+      let share = team.share(of: call.images * tilesOfImage, thread: thread)
+      if share.isEmpty { sum.update(repeating: 0, count: sumFloats) }
+      for first in stride(from: share.lowerBound, to: share.upperBound, by: tilesAtOnce) {
+        let range = first..<min(first + tilesAtOnce, share.upperBound)
+        transformInput(range, call.input, v, z + outputFloats)
+        transformOutputGradient(range, call.outputGradient, 0..<panels, z)
+        addProducts(range.count, 0..<depth, v, panels, z, sum, accumulate: first > share.lowerBound)
+      }
+    }
+    team.run { thread in
+      let inputs = team.share(of: depth, thread: thread)
+      finish(
+        inputs, 0..<panels, memory + inputs.lowerBound * sumRow, parts: team.threads, partStride: own,
+        call.filterGradient, memory + thread * own + sumFloats + inputFloats + outputFloats)
+    }
+  }
+
+  /// Each thread sums over all tiles for its own output channels, and for few input channels at a time, so that the
+  /// sums are transformed back before they leave the second-level cache.
+  private func runByChannels(_ call: FilterGradientCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+    let tiles = call.images * tilesOfImage
+    let own = sumFloats + outputFloats + workspace
+    team.run { thread in
+      let share = team.share(of: tiles, thread: thread)
+      let space = memory + inputFloats + thread * own + sumFloats + outputFloats
+      transformInput(share, call.input, memory + share.lowerBound * inputRow, space)
+    }
+    team.run { thread in
+      let sum = memory + inputFloats + thread * own
+      let z = sum + sumFloats
+      let share = team.share(of: panels, thread: thread)
+      for first in stride(from: share.lowerBound, to: share.upperBound, by: panelsAtOnce) {
+        let range = first..<min(first + panelsAtOnce, share.upperBound)
+        transformOutputGradient(0..<tiles, call.outputGradient, range, z)
+        for input in stride(from: 0, to: depth, by: inputsAtOnce) {
+          let inputs = input..<min(input + inputsAtOnce, depth)
+          addProducts(tiles, inputs, memory, range.count, z, sum, accumulate: false)
+          finish(inputs, range, sum, parts: 1, partStride: 0, call.filterGradient, z + outputFloats)
+        }
+      }
+    }
+  }
+
+  /// v[point][tile][phase][inputChannels].
+  private func transformInput(
+    _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ v: UnsafeMutablePointer<Float>,
+    _ space: UnsafeMutablePointer<Float>
+  ) {
+    for (phase, view) in reads.enumerated() {
+      WinogradTransform<Tile>.input(
+        view, tiles: tiles, map: input, v: v + phase * problem.inputChannels, rowStride: inputRow, slice: inputSlice,
+        workspace: space)
+    }
+  }
+
+  /// z[point][panel][tile][16] of a block of tiles and a range of panels of output channels.
+  private func transformOutputGradient(
+    _ tiles: Range<Int>, _ outputGradient: UnsafePointer<Float>, _ range: Range<Int>, _ z: UnsafeMutablePointer<Float>
+  ) {
+    let first = range.lowerBound * 16
+    WinogradTransform<Tile>.outputGradient(
+      outputView, tiles: tiles, first: first, count: min(range.count * 16, problem.outputChannels - first),
+      map: outputGradient, z: z, panelStride: outputPanel, slice: outputSlice, workspace: z + outputFloats)
+  }
+
+  /// sum[point][inputs][panels x 16] (+)= v' z over a block of tiles, skipping phases that do not reach a point.
+  private func addProducts(
+    _ tiles: Int, _ inputs: Range<Int>, _ v: UnsafePointer<Float>, _ panels: Int, _ z: UnsafePointer<Float>,
+    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool
+  ) {
+    for point in 0..<Tile.points {
+      let phases = reads.count == 1 ? 0..<1 : problem.phases.reached(point, side: Tile.side)
+      let rows = inputs.clamped(
+        to: phases.lowerBound * problem.inputChannels..<phases.upperBound * problem.inputChannels)
+      if rows.isEmpty { continue }
+      for panel in 0..<panels {
+        RegisterBlock.multiplyTransposed(
+          rows: rows.count, k: tiles, a: v + point * inputSlice + rows.lowerBound, lda: inputRow,
+          b: z + point * outputSlice + panel * outputPanel, ldb: 16,
+          c: sum + point * sumSlice + (rows.lowerBound - inputs.lowerBound) * sumRow + panel * 16, ldc: sumRow,
+          columns: 16, accumulate: accumulate)
+      }
+    }
+  }
+
+  /// Transforms back the sums of a range of input channels, which begin at `sum`.
+  private func finish(
+    _ inputs: Range<Int>, _ range: Range<Int>, _ sum: UnsafePointer<Float>, parts: Int, partStride: Int,
+    _ gradient: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
+  ) {
+    let first = range.lowerBound * 16
+    for phase in reads.indices {
+      let start = phase * problem.inputChannels
+      let own = inputs.clamped(to: start..<start + problem.inputChannels)
+      if own.isEmpty { continue }
+      WinogradTransform<Tile>.filterGradient(
+        inputs: own.count, count: min(range.count * 16, problem.outputChannels - first),
+        u: sum + (own.lowerBound - inputs.lowerBound) * sumRow, rowStride: sumRow, slice: sumSlice, parts: parts,
+        partStride: partStride, gradient: gradient + (own.lowerBound - start) * problem.outputChannels + first,
+        gradientRow: problem.outputChannels, taps: taps.pointer + phase * Tile.taps * Tile.taps, workspace: space)
+    }
+  }
+}

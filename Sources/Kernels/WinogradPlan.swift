@@ -1,0 +1,112 @@
+/// The part of a correlation that reads (or writes) every stride-th pixel, with its own taps.
+///
+/// A correlation of stride 2 is the sum, over the parities of row and column, of correlations of stride 1 between every
+/// second pixel of the input and the output; its adjoint writes every second pixel instead. A phase with a single tap
+/// on an axis has nothing at that axis's point at infinity.
+struct WinogradPhase {
+  /// The pixel that tile coordinate 0 stands for.
+  let row, column: Int
+  /// Filter rows and columns in the order of the tile's taps; nil where the phase has no tap.
+  let tapRows, tapColumns: [Int?]
+
+  /// Whether the products of a tile's point (i, j) can differ from zero.
+  func reaches(_ point: Int, side: Int) -> Bool {
+    let (i, j) = point.quotientAndRemainder(dividingBy: side)
+    return (i < side - 1 || tapRows.last! != nil) && (j < side - 1 || tapColumns.last! != nil)
+  }
+}
+
+/// One correlation between two maps as Winograd's algorithm sees it: a forward pass, or an input gradient as the
+/// correlation of the output gradient with the rotated, transposed filter.
+struct WinogradProblem {
+  /// The largest number of images.
+  let images: Int
+  /// The map that tiles read, the map that they write, and the pixels from one tile coordinate to the next.
+  let inputHeight, inputWidth, inputChannels, inputStride: Int
+  let outputHeight, outputWidth, outputChannels, outputStride: Int
+  /// In an order in which those that reach a point are neighbours.
+  let phases: [WinogradPhase]
+  /// Whether the filter is stored [tap][outputChannels][inputChannels].
+  let transposed: Bool
+
+  /// Phases of the map that is read, whose channels are summed over side by side; and of the map that is written.
+  var inputPhases: [WinogradPhase] { outputStride == 1 ? phases : [phases[0]] }
+  var outputPhases: [WinogradPhase] { outputStride == 1 ? [WinogradPhase.whole] : phases }
+
+  static func forward(_ shape: ConvolutionShape) -> WinogradProblem {
+    let phases =
+      shape.stride == 1
+      ? [
+        WinogradPhase(row: -shape.padding, column: -shape.padding, tapRows: [0, 1, 2], tapColumns: [0, 1, 2])
+      ] : WinogradPhase.parities(pair: ([0, 2], -1), single: ([1, nil], 0))
+    return WinogradProblem(
+      images: shape.images, inputHeight: shape.height, inputWidth: shape.width, inputChannels: shape.inputChannels,
+      inputStride: shape.stride, outputHeight: shape.outputHeight, outputWidth: shape.outputWidth,
+      outputChannels: shape.outputChannels, outputStride: 1, phases: phases, transposed: false)
+  }
+
+  static func inputGradient(_ shape: ConvolutionShape) -> WinogradProblem {
+    let phases =
+      shape.stride == 1
+      ? [
+        WinogradPhase(row: shape.padding - 2, column: shape.padding - 2, tapRows: [2, 1, 0], tapColumns: [2, 1, 0])
+      ] : WinogradPhase.parities(pair: ([2, 0], 1), single: ([1, nil], 0))
+    return WinogradProblem(
+      images: shape.images, inputHeight: shape.outputHeight, inputWidth: shape.outputWidth,
+      inputChannels: shape.outputChannels, inputStride: 1, outputHeight: shape.height, outputWidth: shape.width,
+      outputChannels: shape.inputChannels, outputStride: shape.stride, phases: phases, transposed: true)
+  }
+
+  /// Where tiles read; with an output stride, the tile's own coordinates.
+  func inputPlace(_ phase: Int) -> (row: Int, column: Int) {
+    outputStride == 1 ? (phases[phase].row, phases[phase].column) : (0, 0)
+  }
+
+  /// Rows or columns of tiles of `outputs` coordinates that cover a side of the written map.
+  func tiles(_ side: Int, outputs: Int) -> Int {
+    let coordinates = (side + outputStride - 1) / outputStride
+    return (coordinates + outputs - 1) / outputs
+  }
+}
+
+extension WinogradPhase {
+  /// The phase of a map that is written pixel by pixel.
+  static let whole = WinogradPhase(row: 0, column: 0, tapRows: [0], tapColumns: [0])
+
+  /// The four parities of a 3x3 filter of stride 2 and padding 1: a pair of taps or a single one on each axis, with the
+  /// pixel of coordinate 0.
+  static func parities(pair: ([Int?], Int), single: ([Int?], Int)) -> [WinogradPhase] {
+    [(pair, single), (pair, pair), (single, pair), (single, single)].map {
+      WinogradPhase(row: $0.1, column: $1.1, tapRows: $0.0, tapColumns: $1.0)
+    }
+  }
+}
+
+/// How the work of a Winograd pass is cut into pieces that fit the caches.
+enum WinogradBlocking: Equatable {
+  /// Blocks of tiles, with the whole transformed filter at hand: maps of many tiles and few channels.
+  case tiles(Int)
+  /// Blocks of output channels, with all tiles' transformed inputs at hand: small maps of many channels, where the
+  /// whole transformed filter would be the larger.
+  case channels(Int)
+
+  /// - Parameters:
+  ///   - tiles: tiles of all images.
+  ///   - points: products of a tile.
+  ///   - inputChannels: channels summed over, those of all phases; likewise `panels` of 16 output channels.
+  init(tiles: Int, points: Int, inputChannels: Int, panels: Int, threads: Int) {
+    if tiles * oddLines(inputChannels) < panels * 16 * inputChannels && panels >= threads {
+      let share = (panels + threads - 1) / threads
+      let pieces = (share + 3) / 4
+      self = .channels((share + pieces - 1) / pieces * 16)
+    } else {
+      // Transformed inputs and products of a block together two megabytes: smaller blocks would
+      // stay in the second-level cache, but then the filter has to be streamed more often than that saves.
+      let floats = points * (oddLines(inputChannels) + oddLines(panels * 16))
+      let fitting = max(12, 524_288 / floats / 12 * 12)
+      let share = (tiles + threads - 1) / threads
+      let pieces = (share + fitting - 1) / fitting
+      self = .tiles((share + pieces - 1) / pieces)
+    }
+  }
+}

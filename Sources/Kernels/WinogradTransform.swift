@@ -1,0 +1,210 @@
+/// A map as the tiles of one phase see it: every `stride`-th pixel from `row`, `column` on.
+struct WinogradView {
+  let height, width, channels: Int
+  let stride: Int
+  let row, column: Int
+  /// Rows and columns of tiles in an image, and the coordinates that a tile advances by.
+  let tileRows, tileColumns, step: Int
+
+  /// The image, and the first pixel of a tile.
+  @inline(__always)
+  func place(_ tile: Int) -> (image: Int, y: Int, x: Int) {
+    let (image, rest) = tile.quotientAndRemainder(dividingBy: tileRows * tileColumns)
+    let (y, x) = rest.quotientAndRemainder(dividingBy: tileColumns)
+    return (image, y * step * stride + row, x * step * stride + column)
+  }
+}
+
+/// Row lengths for transformed data: whole cache lines, an odd number of them, so that neither the tiles nor the
+/// products of one tile fall into the same few cache sets.
+func oddLines(_ floats: Int) -> Int { ((floats + 15) / 16 | 1) * 16 }
+
+/// The transforms in two dimensions, on eight channels at a time, for a range of tiles.
+enum WinogradTransform<Tile: WinogradTile> {
+  /// What a thread needs: an intermediate tile, one row of zeros for what lies outside the map, and a tile's addresses.
+  static func workspaceFloats(channels: Int) -> Int { Tile.points * 8 + oddLines(channels + 8) + 2 * Tile.points }
+
+  /// v[point][tile][channels] = B' d B for the tiles of the range; `rowStride` and `slice` are v's distances in floats.
+  /// Channels are filled up with zeros to a multiple of eight.
+  static func input(
+    _ view: WinogradView, tiles: Range<Int>, map: UnsafePointer<Float>, v: UnsafeMutablePointer<Float>, rowStride: Int,
+    slice: Int, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (n, channels) = (Tile.side, view.channels)
+    let zeros = workspace + Tile.points * 8
+    zeros.update(repeating: 0, count: channels + 8)
+    let places = UnsafeMutableRawPointer(zeros + oddLines(channels + 8))
+      .bindMemory(to: UnsafePointer<Float>.self, capacity: Tile.points)
+    for tile in tiles {
+      let (image, y, x) = view.place(tile)
+      let corner = map + image * view.height * view.width * channels
+      for i in 0..<n {
+        let row = y + i * view.stride
+        let inside = row >= 0 && row < view.height
+        for j in 0..<n {
+          let column = x + j * view.stride
+          let valid = inside && column >= 0 && column < view.width
+          places[i * n + j] = valid ? corner + (row * view.width + column) * channels : UnsafePointer(zeros)
+        }
+      }
+      let target = v + (tile - tiles.lowerBound) * rowStride
+      for channel in Swift.stride(from: 0, to: channels & ~7, by: 8) {
+        square({ load8(places[$0] + channel) }, { store8($1, target + channel + $0 * slice) }, workspace)
+      }
+      if channels & 7 != 0 {
+        let channel = channels & ~7
+        square(
+          { loadFirst(channels & 7, places[$0] + channel) }, { store8($1, target + channel + $0 * slice) }, workspace)
+      }
+    }
+  }
+
+  /// B' d B of one tile of eight channels.
+  @inline(__always)
+  private static func square(
+    _ load: (Int) -> SIMD8<Float>, _ store: (Int, SIMD8<Float>) -> Void, _ workspace: UnsafeMutablePointer<Float>
+  ) {
+    let n = Tile.side
+    for j in 0..<n {
+      Tile.input({ load($0 * n + j) }, { store8($1, workspace + ($0 * n + j) * 8) })
+    }
+    for i in 0..<n {
+      Tile.input({ load8(workspace + (i * n + $0) * 8) }, { store(i * n + $0, $1) })
+    }
+  }
+
+  /// map (+)= A' p A for the tiles of the range and the channels first..<first + count of the map, where
+  /// p[point][tile][count].
+  static func output(
+    _ view: WinogradView, tiles: Range<Int>, first: Int, count: Int, p: UnsafePointer<Float>, rowStride: Int,
+    slice: Int, map: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (m, n, pixel) = (Tile.outputs, Tile.side, view.stride * view.channels)
+    for tile in tiles {
+      let (image, y, x) = view.place(tile)
+      let source = p + (tile - tiles.lowerBound) * rowStride
+      let corner = map + ((image * view.height + y) * view.width + x) * view.channels + first
+      let height = min(m, (view.height - y + view.stride - 1) / view.stride)
+      let width = min(m, (view.width - x + view.stride - 1) / view.stride)
+      for channel in Swift.stride(from: 0, to: count, by: 8) {
+        for j in 0..<n {
+          Tile.output(
+            { load8(source + channel + ($0 * n + j) * slice) }, { store8($1, workspace + ($0 * n + j) * 8) })
+        }
+        let lanes = min(8, count - channel)
+        for i in 0..<max(height, 0) {
+          let line = corner + i * view.width * pixel + channel
+          Tile.output(
+            { load8(workspace + (i * n + $0) * 8) },
+            { j, value in if j < width { put(value, line + j * pixel, lanes: lanes, accumulate: accumulate) } })
+        }
+      }
+    }
+  }
+
+  /// z[point][panel][tile][16] = A y A' for the tiles of the range and 16-channel panels of the output gradient from
+  /// `first` on; zeros right of the last channel.
+  static func outputGradient(
+    _ view: WinogradView, tiles: Range<Int>, first: Int, count: Int, map: UnsafePointer<Float>,
+    z: UnsafeMutablePointer<Float>, panelStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (m, n, channels) = (Tile.outputs, Tile.side, view.channels)
+    for tile in tiles {
+      let (image, y, x) = view.place(tile)
+      let corner = map + ((image * view.height + y) * view.width + x) * channels + first
+      let (height, width) = (min(m, view.height - y), min(m, view.width - x))
+      let row = z + (tile - tiles.lowerBound) * 16
+      for channel in Swift.stride(from: 0, to: (count + 15) / 16 * 16, by: 8) {
+        let lanes = min(8, count - channel)
+        let target = row + channel / 16 * panelStride + channel % 16
+        for j in 0..<m {
+          Tile.outputGradient(
+            { i in
+              guard i < height, j < width, lanes > 0 else { return SIMD8(repeating: 0) }
+              let source = corner + (i * view.width + j) * channels + channel
+              return lanes == 8 ? load8(source) : loadFirst(lanes, source)
+            }, { store8($1, workspace + ($0 * n + j) * 8) })
+        }
+        for i in 0..<n {
+          Tile.outputGradient(
+            { load8(workspace + (i * n + $0) * 8) }, { store8($1, target + (i * n + $0) * slice) })
+        }
+      }
+    }
+  }
+
+  /// u[point][k][16] = G g G' for `count` k, from g[tap][k][16] with rows k `rowStride` apart and taps `tapStride`.
+  static func filter(
+    count: Int, g: UnsafePointer<Float>, rowStride: Int, tapStride: Int, u: UnsafeMutablePointer<Float>, slice: Int,
+    workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (n, r) = (Tile.side, Tile.taps)
+    for k in 0..<count {
+      for half in Swift.stride(from: 0, to: 16, by: 8) {
+        let (source, target) = (g + k * rowStride + half, u + k * 16 + half)
+        for j in 0..<r {
+          Tile.filter({ load8(source + ($0 * r + j) * tapStride) }, { store8($1, workspace + ($0 * n + j) * 8) })
+        }
+        for i in 0..<n {
+          Tile.filter({ load8(workspace + (i * n + $0) * 8) }, { store8($1, target + (i * n + $0) * slice) })
+        }
+      }
+    }
+  }
+
+  /// gradient[tap] + first.. = G' u G for `inputs` input channels and `count` output channels, with u[point][input][..]
+  /// being the sum of `parts` partial sums `partStride` apart, rows of the gradient `gradientRow` apart, and taps[i][j]
+  /// the place of a tap in it, or below zero for none.
+  static func filterGradient(
+    inputs: Int, count: Int, u: UnsafePointer<Float>, rowStride: Int, slice: Int, parts: Int, partStride: Int,
+    gradient: UnsafeMutablePointer<Float>, gradientRow: Int, taps: UnsafePointer<Int>,
+    workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (n, r) = (Tile.side, Tile.taps)
+    for input in 0..<inputs {
+      for channel in Swift.stride(from: 0, to: count, by: 8) {
+        let source = u + input * rowStride + channel
+        for j in 0..<n {
+          Tile.filterGradient(
+            { i in
+              var sum = load8(source + (i * n + j) * slice)
+              if parts > 1 {
+                for part in 1..<parts { sum += load8(source + part * partStride + (i * n + j) * slice) }
+              }
+              return sum
+            }, { store8($1, workspace + ($0 * n + j) * 8) })
+        }
+        let target = gradient + input * gradientRow + channel
+        let lanes = min(8, count - channel)
+        for i in 0..<r {
+          Tile.filterGradient(
+            { load8(workspace + (i * n + $0) * 8) },
+            { j, value in
+              let tap = taps[i * r + j]
+              if tap >= 0 { put(value, target + tap, lanes: lanes, accumulate: false) }
+            })
+        }
+      }
+    }
+  }
+
+  /// Writes or adds the first `lanes` of a vector.
+  @inline(__always)
+  private static func put(
+    _ value: SIMD8<Float>, _ target: UnsafeMutablePointer<Float>, lanes: Int, accumulate: Bool
+  ) {
+    if lanes == 8 {
+      store8(accumulate ? load8(target) + value : value, target)
+    } else {
+      for lane in 0..<lanes { target[lane] = accumulate ? target[lane] + value[lane] : value[lane] }
+    }
+  }
+}
+
+/// The first `lanes` floats at an address, then zeros.
+@inline(__always)
+func loadFirst(_ lanes: Int, _ pointer: UnsafePointer<Float>) -> SIMD8<Float> {
+  var value = SIMD8<Float>(repeating: 0)
+  for lane in 0..<lanes { value[lane] = pointer[lane] }
+  return value
+}

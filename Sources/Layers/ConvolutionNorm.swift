@@ -1,0 +1,78 @@
+import Kernels
+
+/// A convolution without bias and the normalisation behind it: the unit that residual networks are made of.
+package final class ConvolutionNorm {
+  package let shape: ConvolutionShape
+  package let norm: any Normalization
+  private let convolution: Convolution
+  private let filter: Parameter
+  private let context: NetworkContext
+  /// The convolution's output; the norm's backward pass needs it.
+  private let sum: Scratch
+  var outputFloats: Int { shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels }
+  var inputFloats: Int { shape.images * shape.height * shape.width * shape.inputChannels }
+
+  /// - Parameter role: where the convolution's output goes in a network that keeps nothing.
+  package init(
+    convolution name: String, norm normName: String, _ kind: NormKind, shape: ConvolutionShape,
+    sharedAs role: SharedMaps.Role, plan: ParameterPlan, context: NetworkContext
+  ) {
+    self.shape = shape
+    self.context = context
+    convolution = Convolution(shape, team: context.team, scratch: context.scratch)
+    filter = plan.add(
+      name + ".weight", shape: [shape.outputChannels, shape.inputChannels, shape.kernel, shape.kernel],
+      layout: .convolution, start: .kaimingNormal)
+    norm = kind.layer(
+      normName, channels: shape.outputChannels, rowsPerImage: shape.outputHeight * shape.outputWidth, plan: plan,
+      context: context)
+    sum = context.map(
+      shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels, otherwise: role)
+  }
+
+  /// output = relu?(norm(convolution(input)) (+ residual)).
+  package func forward(
+    _ input: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    images: Int, weights: Weights
+  ) throws {
+    context.clock.measure(.convolutionForward) {
+      convolution.forward(images: images, input: input, filter: weights.value(filter), output: sum.pointer)
+    }
+    try context.clock.measure(.norm) {
+      try norm.forward(
+        sum.pointer, residual: residual, relu: relu, output: output, images: images, weights: weights)
+    }
+  }
+
+  /// relu(norm(...)) of the last forward pass, computed again.
+  package func activation(into output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
+    context.clock.measure(.norm) { norm.apply(sum.pointer, output: output, images: images, weights: weights) }
+  }
+
+  /// The norm's backward pass; see `Normalization.backward`.
+  package func backwardNorm(
+    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, into sumGradient: UnsafeMutablePointer<Float>,
+    images: Int, weights: Weights
+  ) throws {
+    try context.clock.measure(.norm) {
+      try norm.backward(
+        gradient: gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: images, weights: weights)
+    }
+  }
+
+  /// The convolution's backward pass: the filter's gradient and, where wanted, the input's.
+  package func backwardConvolution(
+    _ sumGradient: UnsafePointer<Float>, input: UnsafePointer<Float>, into inputGradient: UnsafeMutablePointer<Float>?,
+    accumulate: Bool, images: Int, weights: Weights
+  ) {
+    context.clock.measure(.convolutionBackward) {
+      convolution.filterGradient(
+        images: images, input: input, outputGradient: sumGradient, filterGradient: weights.gradient(filter))
+      if let inputGradient {
+        convolution.inputGradient(
+          images: images, outputGradient: sumGradient, filter: weights.value(filter), inputGradient: inputGradient,
+          accumulate: accumulate)
+      }
+    }
+  }
+}

@@ -1,0 +1,178 @@
+import Kernels
+
+/// What a residual network is made of.
+public struct EncoderShape: Sendable, Equatable {
+  public var kind: EncoderKind
+  /// Channels of the first stage.
+  public var width: Int
+  public var stem: Stem
+  /// Pixels a side of the square input.
+  public var imageSize: Int
+  public var norm: NormKind
+
+  public init(kind: EncoderKind, width: Int, stem: Stem, imageSize: Int, norm: NormKind) {
+    self.kind = kind
+    self.width = width
+    self.stem = stem
+    self.imageSize = imageSize
+    self.norm = norm
+  }
+
+  /// Blocks of the four stages.
+  public var blocks: [Int] {
+    switch kind {
+    case .resnet10: [1, 1, 1, 1]
+    case .resnet18: [2, 2, 2, 2]
+    case .resnet34, .resnet50: [3, 4, 6, 3]
+    }
+  }
+
+  public var isBottleneck: Bool { kind == .resnet50 }
+  /// The length of a feature vector.
+  public var features: Int { width * 8 * (isBottleneck ? 4 : 1) }
+}
+
+/// The encoder f: torchvision's ResNet without its last linear layer, explicit forward and backward.
+public final class ResNet {
+  public let shape: EncoderShape
+  private let context: NetworkContext
+  private let stem: ConvolutionNorm
+  private let pooled: Scratch?
+  private let chosen: UnsafeMutablePointer<UInt8>?
+  private let blocks: [ResidualBlock]
+  private let features: Scratch
+  private let finalArea: Int
+  private let finalChannels: Int
+  private let firstOffset: Int
+  private var input: UnsafePointer<Float>?
+
+  /// - Parameter name: what the torchvision keys are put behind, with its dot, or nothing.
+  public init(_ name: String, shape: EncoderShape, plan: ParameterPlan, context: NetworkContext) {
+    self.shape = shape
+    self.context = context
+    firstOffset = plan.floats
+    let images = context.layout.images
+    let stemShape = shape.stemConvolution(images: images)
+    stem = ConvolutionNorm(
+      convolution: name + "conv1", norm: name + "bn1", shape.norm, shape: stemShape, sharedAs: .convolution, plan: plan,
+      context: context)
+    var (height, width) = (stemShape.outputHeight, stemShape.outputWidth)
+    _ = context.shared(.activation, stem.outputFloats)
+    if shape.stem == .imagenet {
+      height = Pooling.pooledSize(height)
+      width = Pooling.pooledSize(width)
+      let floats = images * height * width * shape.width
+      pooled = context.map(floats, otherwise: .output0)
+      chosen = context.keepsActivations ? .allocate(capacity: floats) : nil
+    } else {
+      pooled = context.map(images * height * width * shape.width, otherwise: .output0)
+      chosen = nil
+    }
+    var made: [ResidualBlock] = []
+    var channels = shape.width
+    for (stage, count) in shape.blocks.enumerated() {
+      for index in 0..<count {
+        let block = ResidualBlock(
+          "\(name)layer\(stage + 1).\(index)", bottleneck: shape.isBottleneck, height: height, width: width,
+          inputChannels: channels, channels: shape.width << stage, stride: stage > 0 && index == 0 ? 2 : 1,
+          norm: shape.norm, plan: plan, context: context)
+        made.append(block)
+        (height, width, channels) = (block.outputHeight, block.outputWidth, block.outputChannels)
+      }
+    }
+    blocks = made
+    finalArea = height * width
+    finalChannels = channels
+    features = Scratch()
+    features.reserve(images * channels)
+    if context.keepsActivations {
+      for role in [SharedMaps.Role.gradient0, .gradient1, .work0] { _ = context.shared(role, stem.outputFloats) }
+    }
+  }
+
+  deinit { chosen?.deallocate() }
+
+  /// Every convolution, the stem's first.
+  var convolutions: [ConvolutionShape] { [stem.shape] + blocks.flatMap(\.convolutions) }
+
+  /// images NHWC [images x size x size x 3] to features [images x features]; the result lives until the next call.
+  public func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    self.input = input
+    var current = try forwardStem(input, images: images, weights: weights)
+    for block in blocks { current = try block.forward(current, images: images, weights: weights) }
+    context.clock.measure(.pooling) {
+      Pooling.averageForward(
+        current, images: images, area: finalArea, channels: finalChannels, output: features.pointer)
+    }
+    return UnsafePointer(features.pointer)
+  }
+
+  private func forwardStem(
+    _ input: UnsafePointer<Float>, images: Int, weights: Weights
+  ) throws -> UnsafePointer<Float> {
+    guard let pooled else { preconditionFailure("a stem without output") }
+    guard shape.stem == .imagenet else {
+      try stem.forward(
+        input, residual: nil, relu: true, output: pooled.pointer, images: images, weights: weights)
+      return UnsafePointer(pooled.pointer)
+    }
+    let activation = context.maps[.activation].pointer
+    try stem.forward(input, residual: nil, relu: true, output: activation, images: images, weights: weights)
+    context.clock.measure(.pooling) {
+      Pooling.maxForward(
+        activation, images: images, height: stem.shape.outputHeight, width: stem.shape.outputWidth,
+        channels: shape.width, output: pooled.pointer, chosen: chosen, team: context.team)
+    }
+    return UnsafePointer(pooled.pointer)
+  }
+
+  /// Takes the gradient of the features [images x features] and writes the gradients of all parameters.
+  public func backward(_ gradient: UnsafePointer<Float>, images: Int, weights: Weights) throws {
+    guard let input else { preconditionFailure("backward before forward") }
+    var current = context.maps[.gradient0].pointer
+    context.clock.measure(.pooling) {
+      Pooling.averageBackward(
+        outputGradient: gradient, images: images, area: finalArea, channels: finalChannels, inputGradient: current)
+    }
+    for block in blocks.reversed() { current = try block.backward(current, images: images, weights: weights) }
+    var stemGradient = current
+    if let chosen, shape.stem == .imagenet {
+      stemGradient = context.maps[.work0].pointer
+      context.clock.measure(.pooling) {
+        Pooling.maxBackward(
+          outputGradient: current, chosen: chosen, images: images, height: stem.shape.outputHeight,
+          width: stem.shape.outputWidth, channels: shape.width, inputGradient: stemGradient, team: context.team)
+      }
+    }
+    try stem.backwardNorm(
+      stemGradient, mask: .recomputed, into: stemGradient, images: images, weights: weights)
+    stem.backwardConvolution(
+      stemGradient, input: input, into: nil, accumulate: false, images: images, weights: weights)
+    try context.gradientsReady?(firstOffset)
+  }
+}
+
+extension EncoderShape {
+  func stemConvolution(images: Int) -> ConvolutionShape {
+    let (kernel, stride) =
+      switch stem {
+      case .imagenet: (7, 2)
+      case .cifar: (3, 1)
+      case .small: (3, 2)
+      }
+    return ConvolutionShape(
+      images: images, height: imageSize, width: imageSize, inputChannels: 3, outputChannels: width, kernel: kernel,
+      stride: stride, padding: kernel / 2)
+  }
+}
+
+extension EncoderShape {
+  /// Every convolution of the network, in the order of the forward pass, downsampling ones included.
+  public func convolutions(images: Int) -> [ConvolutionShape] {
+    let scope = BatchNormGroup.local
+    let context = NetworkContext(
+      team: ThreadTeam(threads: 1), scratch: Scratch(), maps: SharedMaps(),
+      layout: BatchLayout(views: 1, imagesPerView: images), scope: scope, keepsActivations: false)
+    return ResNet("", shape: self, plan: ParameterPlan(), context: context).convolutions
+  }
+}

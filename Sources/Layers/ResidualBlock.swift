@@ -1,0 +1,134 @@
+import Kernels
+
+/// A residual block (He et al. 2016): units of convolution, norm and ReLU whose last one adds the block's input, or
+/// its projection where the shape changes, before its ReLU. Two 3x3 units make the basic block, 1x1, 3x3, 1x1 the
+/// bottleneck (stride on the 3x3, as torchvision).
+package final class ResidualBlock {
+  package let outputChannels: Int
+  package let outputHeight: Int
+  package let outputWidth: Int
+  private let units: [ConvolutionNorm]
+  private let downsample: ConvolutionNorm?
+  private let context: NetworkContext
+  private let output: [Scratch]
+  private let firstOffset: Int
+  private var input: UnsafePointer<Float>?
+  private var kept: UnsafeMutablePointer<Float>?
+
+  /// - Parameter channels: of the block's inner units; a bottleneck's output has four times as many.
+  package init(
+    _ name: String, bottleneck: Bool, height: Int, width: Int, inputChannels: Int, channels: Int, stride: Int,
+    norm: NormKind, plan: ParameterPlan, context: NetworkContext
+  ) {
+    self.context = context
+    firstOffset = plan.floats
+    let images = context.layout.images
+    let kernels = bottleneck ? [1, 3, 1] : [3, 3]
+    let strides = bottleneck ? [1, stride, 1] : [stride, 1]
+    let outputs = bottleneck ? [channels, channels, 4 * channels] : [channels, channels]
+    var made: [ConvolutionNorm] = []
+    var (rows, columns, depth) = (height, width, inputChannels)
+    for (index, kernel) in kernels.enumerated() {
+      let shape = ConvolutionShape(
+        images: images, height: rows, width: columns, inputChannels: depth, outputChannels: outputs[index],
+        kernel: kernel, stride: strides[index], padding: kernel / 2)
+      made.append(
+        ConvolutionNorm(
+          convolution: "\(name).conv\(index + 1)", norm: "\(name).bn\(index + 1)", norm, shape: shape,
+          sharedAs: .convolution, plan: plan, context: context))
+      (rows, columns, depth) = (shape.outputHeight, shape.outputWidth, shape.outputChannels)
+    }
+    units = made
+    outputChannels = depth
+    outputHeight = rows
+    outputWidth = columns
+    if stride != 1 || inputChannels != depth {
+      let shape = ConvolutionShape(
+        images: images, height: height, width: width, inputChannels: inputChannels, outputChannels: depth, kernel: 1,
+        stride: stride, padding: 0)
+      downsample = ConvolutionNorm(
+        convolution: "\(name).downsample.0", norm: "\(name).downsample.1", norm, shape: shape,
+        sharedAs: .convolution, plan: plan, context: context)
+    } else {
+      downsample = nil
+    }
+    let floats = images * rows * columns * depth
+    if context.keepsActivations {
+      let own = Scratch()
+      own.reserve(floats)
+      output = [own]
+    } else {
+      output = [context.shared(.output0, floats), context.shared(.output1, floats)]
+    }
+    reserve(floats)
+  }
+
+  var convolutions: [ConvolutionShape] { (units + [downsample].compactMap { $0 }).map(\.shape) }
+
+  private func reserve(_ outputFloats: Int) {
+    let largest = units.map { max($0.inputFloats, $0.outputFloats) }.max() ?? 0
+    _ = context.shared(.activation, units.map(\.outputFloats).max() ?? 0)
+    if downsample != nil { _ = context.shared(.shortcut, outputFloats) }
+    guard context.keepsActivations else { return }
+    for role in [SharedMaps.Role.gradient0, .gradient1, .work0, .work1] { _ = context.shared(role, largest) }
+  }
+
+  /// input NHWC to output NHWC, which lives until the block after next where nothing is kept.
+  package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    self.input = input
+    let output = output.first { UnsafePointer($0.pointer) != input }!.pointer
+    var shortcut = input
+    if let downsample {
+      let projected = context.maps[.shortcut].pointer
+      try downsample.forward(
+        input, residual: nil, relu: false, output: projected, images: images, weights: weights)
+      shortcut = UnsafePointer(projected)
+    }
+    var current = input
+    for unit in units.dropLast() {
+      let activation = context.maps[.activation].pointer
+      try unit.forward(current, residual: nil, relu: true, output: activation, images: images, weights: weights)
+      current = UnsafePointer(activation)
+    }
+    try units[units.count - 1].forward(
+      current, residual: shortcut, relu: true, output: output, images: images, weights: weights)
+    kept = output
+    return UnsafePointer(output)
+  }
+
+  /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
+  package func backward(
+    _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  ) throws -> UnsafeMutablePointer<Float> {
+    guard let input, let kept else { preconditionFailure("backward before forward") }
+    let work = [context.maps[.work0].pointer, context.maps[.work1].pointer]
+    let activation = context.maps[.activation].pointer
+    var sumGradient = work[0]
+    try units[units.count - 1].backwardNorm(
+      gradient, mask: .output(UnsafePointer(kept)), into: sumGradient, images: images, weights: weights)
+    for index in stride(from: units.count - 1, to: 0, by: -1) {
+      let below = sumGradient == work[0] ? work[1] : work[0]
+      units[index - 1].activation(into: activation, images: images, weights: weights)
+      units[index].backwardConvolution(
+        sumGradient, input: activation, into: below, accumulate: false, images: images, weights: weights)
+      try units[index - 1].backwardNorm(below, mask: .recomputed, into: below, images: images, weights: weights)
+      sumGradient = below
+    }
+    var inputGradient = gradient
+    if let downsample {
+      let (one, two) = (context.maps[.gradient0].pointer, context.maps[.gradient1].pointer)
+      inputGradient = gradient == one ? two : one
+      units[0].backwardConvolution(
+        sumGradient, input: input, into: inputGradient, accumulate: false, images: images, weights: weights)
+      try downsample.backwardNorm(gradient, mask: .none, into: gradient, images: images, weights: weights)
+      downsample.backwardConvolution(
+        gradient, input: input, into: inputGradient, accumulate: true, images: images, weights: weights)
+    } else {
+      // The masked gradient is already the identity branch's; the convolution adds its own.
+      units[0].backwardConvolution(
+        sumGradient, input: input, into: gradient, accumulate: true, images: images, weights: weights)
+    }
+    try context.gradientsReady?(firstOffset)
+    return inputGradient
+  }
+}

@@ -1,0 +1,47 @@
+extension RunRequest {
+  /// A run's first lines: which recipe is in force, and every setting in it, those that differ from the recipe marked
+  /// with `*`.
+  /// - Parameter ranks: of the run.
+  public func text(ranks: Int) -> String {
+    let base = recipe.configuration
+    let changed = Configuration.settings.filter { $0.json(in: configuration) != $0.json(in: base) }
+    let source = file.map { " with the settings of \(shown($0))" } ?? ""
+    var lines = [
+      "byol-dist \(byolDistVersion) on \(ranks) rank\(ranks == 1 ? "" : "s"): recipe \(recipe.rawValue)\(source)"
+        + (changed.isEmpty ? "" : ", * where another value is in force")
+    ]
+    let isChanged = Set(changed.map(\.name))
+    for group in SettingGroup.allCases {
+      let cells = Configuration.settings.filter { $0.group == group }.compactMap { setting in
+        setting.text(in: configuration).map { (isChanged.contains(setting.name) ? "*" : " ") + setting.name + " " + $0 }
+      }
+      lines += Self.rows(of: cells)
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  /// The cells in aligned columns on lines of 100 characters; a long one takes several columns.
+  private static func rows(of cells: [String], column: Int = 25, columns: Int = 4) -> [String] {
+    var rows: [String] = []
+    var row = ""
+    for cell in cells {
+      let start = (row.count + column - 1) / column * column
+      if start > 0, start + cell.count > column * columns {
+        rows.append(row)
+        row = cell + " "
+      } else {
+        row += String(repeating: " ", count: start - row.count) + cell + " "
+      }
+    }
+    if !row.isEmpty { rows.append(row) }
+    return rows.map { " " + $0.trimmingSuffix(while: { $0 == " " }) }
+  }
+}
+
+extension String {
+  fileprivate func trimmingSuffix(while isTrimmed: (Character) -> Bool) -> String {
+    var text = self
+    while let last = text.last, isTrimmed(last) { text.removeLast() }
+    return text
+  }
+}

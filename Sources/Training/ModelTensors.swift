@@ -1,0 +1,119 @@
+import Collectives
+import Files
+import Kernels
+import Layers
+import Methods
+
+/// A safetensors file that does not fit the model; one line that names file and tensor.
+public struct ModelFileError: Error, CustomStringConvertible {
+  public let description: String
+}
+
+/// The model's tensors by the names and in the layouts of its files: `online.encoder.<torchvision key>` and so on, so
+/// that PyTorch's load_state_dict takes them as they are.
+public enum ModelTensors {
+  /// Adds both networks' parameters and running statistics.
+  public static func add(_ method: BYOL, to writer: inout SafetensorsWriter) {
+    for (prefix, store) in stores(method) {
+      addParameters(store.parameters, store.values.pointer, prefix, to: &writer)
+      for buffer in store.buffers {
+        writer.add(prefix + buffer.name, shape: [buffer.count], floats: store.running.pointer + buffer.offset)
+      }
+      for name in store.batchNorms {
+        writer.add(prefix + name + ".num_batches_tracked", shape: [], values: [store.batchesTracked])
+      }
+    }
+  }
+
+  /// Adds one flat buffer that is laid out as the parameters.
+  public static func addParameters(
+    _ parameters: [Parameter], _ flat: UnsafePointer<Float>, _ prefix: String, to writer: inout SafetensorsWriter
+  ) {
+    for parameter in parameters {
+      writer.add(prefix + parameter.name, shape: parameter.shape) { floats in
+        for index in 0..<parameter.count {
+          floats[index] = flat[parameter.offset + parameter.memoryIndex(ofFileIndex: index)]
+        }
+      }
+    }
+  }
+
+  /// Reads a checkpoint's model: every tensor must be there, and nothing else.
+  /// - Throws: `FileError` or `ModelFileError` naming the tensor.
+  public static func read(_ method: BYOL, from file: SafetensorsFile) throws {
+    var known: Set<String> = []
+    for (prefix, store) in stores(method) {
+      try readParameters(store.parameters, into: store.values.pointer, prefix, from: file)
+      known.formUnion(store.parameters.map { prefix + $0.name })
+      for buffer in store.buffers {
+        try readBuffer(buffer, prefix, store, file)
+        known.insert(prefix + buffer.name)
+      }
+      for name in store.batchNorms {
+        let key = prefix + name + ".num_batches_tracked"
+        store.batchesTracked = try file.integers(key).first ?? 0
+        known.insert(key)
+      }
+    }
+    if let foreign = file.names.first(where: { !known.contains($0) }) {
+      throw ModelFileError(description: "\(file.path): tensor \(foreign) is not of this model")
+    }
+  }
+
+  public static func readParameters(
+    _ parameters: [Parameter], into flat: UnsafeMutablePointer<Float>, _ prefix: String, from file: SafetensorsFile
+  ) throws {
+    for parameter in parameters {
+      try checkShape(prefix + parameter.name, parameter.shape, file)
+      parameter.store(fileOrder: try file.floats(prefix + parameter.name), into: flat)
+    }
+  }
+
+  /// What `--init` does: replaces by name whatever the file has. Where it has nothing of the target, the target starts
+  /// as a copy of the online network.
+  /// - Throws: `FileError`, or `ModelFileError` for a name or shape that the model lacks.
+  public static func override(_ method: BYOL, with file: SafetensorsFile) throws {
+    var left = Set(file.names)
+    var replacesTarget = false
+    for (prefix, store) in stores(method) {
+      if prefix == "target." && !replacesTarget && !left.contains(where: { $0.hasPrefix(prefix) }) {
+        method.copyOnlineToTarget()
+      }
+      for parameter in store.parameters where left.remove(prefix + parameter.name) != nil {
+        replacesTarget = replacesTarget || prefix == "target."
+        try checkShape(prefix + parameter.name, parameter.shape, file)
+        parameter.store(fileOrder: try file.floats(prefix + parameter.name), into: store.values.pointer)
+      }
+      for buffer in store.buffers where left.remove(prefix + buffer.name) != nil {
+        try readBuffer(buffer, prefix, store, file)
+      }
+      for name in store.batchNorms { left.remove(prefix + name + ".num_batches_tracked") }
+    }
+    if let foreign = left.min() {
+      throw ModelFileError(
+        description:
+          "--init \(file.path): the model has no tensor \(foreign) (names start like online.encoder.conv1.weight)"
+      )
+    }
+  }
+
+  private static func readBuffer(
+    _ buffer: RunningBuffer, _ prefix: String, _ store: ParameterStore, _ file: SafetensorsFile
+  ) throws {
+    try checkShape(prefix + buffer.name, [buffer.count], file)
+    try file.read(
+      prefix + buffer.name,
+      into: UnsafeMutableBufferPointer(start: store.running.pointer + buffer.offset, count: buffer.count))
+  }
+
+  private static func checkShape(_ name: String, _ shape: [Int], _ file: SafetensorsFile) throws {
+    let found = try file.shape(name)
+    guard found == shape else {
+      throw ModelFileError(description: "\(file.path): tensor \(name) has shape \(found), the model's has \(shape)")
+    }
+  }
+
+  private static func stores(_ method: BYOL) -> [(String, ParameterStore)] {
+    [("online.", method.online), ("target.", method.target)]
+  }
+}

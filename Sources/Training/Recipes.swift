@@ -1,0 +1,29 @@
+/// The shipped configurations that `--config` names.
+public enum Recipe: String, CaseIterable, Codable, Sendable {
+  /// A small encoder on the embedded data set: minutes on two cores.
+  case quick
+  /// Fetterman & Albrecht (2020): ResNet-18, ten epochs.
+  case study
+
+  public var configuration: Configuration {
+    var settings = Configuration()
+    switch self {
+    case .quick:
+      settings.encoder = .resnet10
+      settings.width = 16
+      settings.stem = .small
+      settings.hidden = 256
+      settings.batch = 128
+      settings.steps = 800
+      settings.lr = 0.2
+      settings.warmupSteps = 50
+      settings.ema = 0.99
+    case .study:
+      settings.epochs = 10
+    }
+    return settings
+  }
+
+  /// The recipe in force where none is named: `quick` without data, `study` with it.
+  public static func standard(for data: String?) -> Recipe { data == nil ? .quick : .study }
+}

@@ -1,0 +1,72 @@
+import Collectives
+import Kernels
+import Layers
+import Methods
+
+/// Replicas that no longer agree: a bug, or memory that went bad. The run stops.
+public struct ReplicaDifference: Error, CustomStringConvertible {
+  public let rank: Int
+  public let tensor: String
+  public var description: String {
+    "replicas differ: rank \(rank) has another \(tensor) than rank 0; stopped before it spreads"
+  }
+}
+
+/// Compares a hash of every tensor across ranks; replicas must stay bitwise equal.
+public enum ReplicaCheck {
+  /// Collective.
+  /// - Throws: `ReplicaDifference` on every rank, naming the first rank and tensor that differ from rank 0's.
+  public static func run(_ method: BYOL, runningStatistics: Bool, communicator: Communicator) throws {
+    guard communicator.size > 1 else { return }
+    let tensors = tensors(method, runningStatistics: runningStatistics)
+    let hashes = tensors.map { hash($0.start, $0.count) }
+    let all = try communicator.allGather(hashes)
+    for (rank, theirs) in all.enumerated() {
+      for (index, tensor) in tensors.enumerated() where theirs[index] != all[0][index] {
+        throw ReplicaDifference(rank: rank, tensor: tensor.name)
+      }
+    }
+  }
+
+  private struct Tensor {
+    let name: String
+    let start: UnsafePointer<Float>
+    let count: Int
+  }
+
+  private static func tensors(_ method: BYOL, runningStatistics: Bool) -> [Tensor] {
+    var tensors: [Tensor] = []
+    for (prefix, store) in [("online.", method.online), ("target.", method.target)] {
+      for parameter in store.parameters {
+        tensors.append(
+          Tensor(
+            name: prefix + parameter.name, start: store.values.pointer + parameter.offset, count: parameter.count))
+      }
+      guard runningStatistics else { continue }
+      for buffer in store.buffers {
+        tensors.append(
+          Tensor(name: prefix + buffer.name, start: store.running.pointer + buffer.offset, count: buffer.count))
+      }
+    }
+    return tensors
+  }
+
+  /// FNV-1a over the words of the floats, in eight lanes so that it keeps up with memory.
+  package static func hash(_ start: UnsafePointer<Float>, _ count: Int) -> UInt64 {
+    let prime: UInt64 = 0x100_0000_01B3
+    var lanes = SIMD8<UInt64>(repeating: 0xCBF2_9CE4_8422_2325)
+    var index = 0
+    while index + 8 <= count {
+      let words = UnsafeRawPointer(start + index).loadUnaligned(as: SIMD8<UInt32>.self)
+      lanes = (lanes ^ SIMD8<UInt64>(truncatingIfNeeded: words)) &* prime
+      index += 8
+    }
+    var result: UInt64 = 0xCBF2_9CE4_8422_2325
+    for lane in 0..<8 { result = (result ^ lanes[lane]) &* prime }
+    while index < count {
+      result = (result ^ UInt64(start[index].bitPattern)) &* prime
+      index += 1
+    }
+    return result
+  }
+}

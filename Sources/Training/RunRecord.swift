@@ -1,0 +1,101 @@
+import Collectives
+import Files
+import Foundation
+import Methods
+
+/// How the run of an output directory starts, as all ranks are told by rank 0.
+struct RunStart {
+  enum Kind: String { case fresh, resume, finished }
+  let kind: Kind
+  let path: String
+  let step: Int
+  /// The checkpoint's own values, or the finished run's summary.
+  let state: JSON
+
+  init(kind: Kind, path: String, step: Int, state: JSON) {
+    self.kind = kind
+    self.path = path
+    self.step = step
+    self.state = state
+  }
+
+  init(bytes: [UInt8]) throws {
+    let json = try JSON.parse(bytes)
+    guard let kind = json["kind"]?.string.flatMap(Kind.init(rawValue:)), let path = json["path"]?.string,
+      let step = json["step"]?.int, let state = json["state"]
+    else { throw UsageError("rank 0 sent a start that is none") }
+    self.init(kind: kind, path: path, step: step, state: state)
+  }
+
+  var bytes: [UInt8] {
+    let json: JSON = ["kind": JSON(kind.rawValue), "path": JSON(path), "step": JSON(step), "state": state]
+    return Array(json.description.utf8)
+  }
+}
+
+/// The run's files and what it shows: rank 0's alone.
+final class RunRecord {
+  let directory: RunDirectory
+  private let metrics: MetricsLog
+  let display: ProgressDisplay
+  private let keep: Int
+  private let steps: Int
+  let start: RunStart
+
+  /// Opens the run directory, before anything is computed.
+  /// - Parameters:
+  ///   - show: takes what is printed.
+  ///   - beforeFresh: called before a new run leaves anything in its directory.
+  /// - Throws: `RunDirectoryError`, `FileError`, what `beforeFresh` throws.
+  init(
+    _ request: RunRequest, ranks: Int, steps: Int, show: @escaping (String) -> Void, beforeFresh: () throws -> Void
+  ) throws {
+    let settings = request.configuration
+    let path =
+      settings.out ?? RunDirectory.defaultPath(method: settings.method.rawValue, data: settings.data)
+    let binding = Configuration.settings.filter(\.shapesResults).map(\.key)
+    directory = try RunDirectory(
+      path: path, settings: request.json(ranks: ranks), binding: binding, policy: settings.resume,
+      beforeFresh: beforeFresh)
+    keep = settings.keep
+    self.steps = steps
+    switch directory.start {
+    case .fresh: start = RunStart(kind: .fresh, path: path, step: 0, state: .null)
+    case .resume(let checkpoint):
+      try Self.checkRanks(checkpoint, settings, ranks: ranks)
+      start = RunStart(kind: .resume, path: path, step: checkpoint.step, state: checkpoint.state)
+    case .finished(let summary):
+      start = RunStart(kind: .finished, path: path, step: steps, state: summary)
+    }
+    metrics =
+      if case .finished = directory.start {
+        try MetricsLog(path: directory.metricsPath, resumeAt: .max)
+      } else {
+        try MetricsLog(path: directory.metricsPath, resumeAt: directory.resumeStep)
+      }
+    display = ProgressDisplay(every: settings.logEvery, startStep: start.step, write: show)
+  }
+
+  /// Where a rank's own batch is the scope, another number of ranks would be another experiment.
+  private static func checkRanks(_ checkpoint: Checkpoint, _ settings: Configuration, ranks: Int) throws {
+    guard let then = checkpoint.state["ranks"]?.int, then != ranks else { return }
+    switch settings.bnScope {
+    case .sync, .ghost: return
+    case .local, .node, .group:
+      throw UsageError(
+        "--bn-scope \(settings.bnScope): this run has \(then) ranks, and with \(ranks) its batch-norm scope would be "
+          + "another; should be started with \(then) ranks")
+    }
+  }
+
+  func log(step: Int, _ values: [(String, JSON)]) throws { try metrics.append(step: step, values) }
+
+  /// The lines of the resumed step, so that a probe that was made is not made again.
+  var linesOfResumedStep: [JSON] { metrics.linesOfResumedStep }
+
+  func checkpoint(step: Int, files: [CheckpointStore.Contents], state: JSON) throws {
+    try metrics.sync()
+    try directory.checkpoints.write(step: step, files: files, state: state)
+    try directory.checkpoints.prune(keep: keep)
+  }
+}

@@ -1,0 +1,73 @@
+import Collectives
+import Foundation
+import Kernels
+import Layers
+import Methods
+
+/// One rank's part of a step: forward, loss, backward with the gradients' all-reduce, update, target. What `train` does
+/// and `bench step` times.
+public final class TrainingStep {
+  public let method: BYOL
+  public let optimizer: SGD
+  /// Steps in all, T of the schedules.
+  public let total: Int
+  public let clock: PhaseClock
+  private let settings: Configuration
+  private let world: Communicator
+  private let meter: StepMeter
+
+  /// - Parameters:
+  ///   - settings: with the image size and threads resolved.
+  ///   - spins: how long an idle thread of the team looks for work before it sleeps.
+  /// - Throws: `CollectiveError`.
+  public init(_ settings: Configuration, total: Int, threads: Int, spins: Int, world: Communicator) throws {
+    self.settings = settings
+    self.total = total
+    self.world = world
+    let layout = BatchLayout(views: 2, imagesPerView: settings.batch / world.size)
+    method = BYOL(
+      settings.modelShape, layout: layout, scope: try BatchNormGroup(settings.bnScope, world: world),
+      team: ThreadTeam(threads: threads, spins: spins))
+    clock = method.context.clock
+    optimizer = SGD(method.online, momentum: settings.momentum, decay: settings.weightDecay)
+    meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim)
+    let reduction = GradientAllReduce(method.online.gradients, communicator: world, clock: clock)
+    method.context.gradientsReady = { try reduction.ready(from: $0) }
+  }
+
+  /// Takes step `index`, from 0. Collective.
+  /// - Parameters:
+  ///   - views: as `BYOL.step` wants them.
+  ///   - stop: whether this rank was told to stop.
+  /// - Throws: `CollectiveError`.
+  public func run(_ index: Int, views: UnsafePointer<Float>, stop: Bool) throws -> StepMeasures {
+    CollectiveWatchdog.note("forward and backward")
+    let loss = try method.step(views: views, globalBatch: settings.batch)
+    guard let z = method.projections, let targets = method.targetProjections else {
+      preconditionFailure("a step leaves its projections")
+    }
+    CollectiveWatchdog.note("measures")
+    let measures = try clock.measure(.communication) {
+      try meter.measure(loss: loss, z: z, targets: targets, stop: stop, communicator: world)
+    }
+    CollectiveWatchdog.note("update")
+    clock.measure(.optimizer) {
+      optimizer.update(method.online, rate: learningRate(index), team: method.context.team)
+    }
+    CollectiveWatchdog.note("target")
+    try clock.measure(.ema) {
+      try MovingAverageTarget.update(
+        target: method.target, online: method.online, tau: tau(index), placement: settings.emaOn, communicator: world,
+        team: method.context.team)
+    }
+    return measures
+  }
+
+  public func learningRate(_ index: Int) -> Double {
+    Schedules.learningRate(step: index, peak: settings.lr, warmup: settings.warmupSteps, total: total)
+  }
+
+  public func tau(_ index: Int) -> Double {
+    Schedules.movingAverage(step: index, start: settings.ema, schedule: settings.emaSchedule, total: total)
+  }
+}

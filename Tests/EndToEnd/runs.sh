@@ -1,0 +1,322 @@
+#!/usr/bin/env bash
+# Tests of byol-dist as a user meets it: the program itself under mpirun, with signals, mistakes and a full disk.
+# Usage: Tests/EndToEnd/runs.sh [FILTER]; ends with "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. launch/setup.sh
+setup_swift
+mpirun_basics
+
+filter=${1:-} passed=0 failed=0 status=0 job=""
+names=(result mistakes data directory signals diverged disk)
+matching=()
+for name in "${names[@]}"; do
+  if [[ "runs: $name" == *"$filter"* ]]; then matching+=("$name"); fi
+done
+if [ ${#matching[@]} = 0 ]; then
+  echo "0 passed, 0 failed"
+  exit 0
+fi
+
+work=$(mktemp -d)
+finish() {
+  [ -z "$job" ] || kill -KILL "$job" 2>/dev/null || true
+  if mountpoint -q "$work/small" 2>/dev/null; then umount "$work/small"; fi
+  rm -rf "$work"
+}
+trap finish EXIT
+bin=$(swift build -c release --show-bin-path)
+program=$bin/byol-dist
+"$bin/multirank-tests" --child tiny-data "$work/data"
+export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+tiny=(--config quick --data "$work/data" --width 4 --hidden 16 --dim 8 --batch 16 --lr 0.02 --warmup-steps 2 --ema 0.9
+  --threads 1 --log-every 1000000)
+
+# --- running and judging -----------------------------------------------------------------------------------------------
+
+# ranks N ARGUMENTS...: byol-dist on N ranks, on none: without mpirun; sets status, $work/out and $work/err.
+ranks() {
+  local command=()
+  if [ "$1" != none ]; then command=("${MPIRUN[@]}" --oversubscribe --bind-to none -n "$1"); fi
+  shift
+  status=0
+  timeout -k 5 120 ${command[@]+"${command[@]}"} "$program" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+}
+
+good() {
+  passed=$((passed + 1))
+  echo "passed  runs: $1"
+}
+
+bad() { # bad NAME REASON
+  failed=$((failed + 1))
+  echo "FAILED  runs: $1: $2; status $status, standard error and the end of standard output:"
+  cat "$work/err"
+  tail -n 5 "$work/out"
+}
+
+# ends NAME STATUS TEXT...: the last run ended so; its standard error is one line with the texts, or empty for none.
+ends() {
+  local name=$1 wanted=$2 text
+  shift 2
+  [ "$status" = "$wanted" ] || { bad "$name" "status $wanted was due"; return 0; }
+  if [ $# = 0 ]; then
+    [ ! -s "$work/err" ] || { bad "$name" "no error was due"; return 0; }
+  else
+    [ "$(wc -l <"$work/err")" = 1 ] || { bad "$name" "one line was due"; return 0; }
+  fi
+  for text in "$@"; do
+    grep -qF -- "$text" "$work/err" || { bad "$name" "no '$text'"; return 0; }
+  done
+  good "$name"
+}
+
+# holds NAME COMMAND...: the command succeeds.
+holds() {
+  local name=$1
+  shift
+  if "$@" >"$work/why" 2>&1; then good "$name"; else bad "$name" "$* failed: $(head -n 3 "$work/why")"; fi
+}
+
+# Every file of a directory and its checksum; the lock's file is only a message.
+listing() { find "$1" -type f ! -name .lock -exec cksum {} + | sort; }
+
+# losses RUN: step and loss of every line of a step.
+losses() { sed -nE 's/^\{"step":([0-9]+),.*"loss":([^,]+),.*/\1 \2/p' "$1/metrics.jsonl"; }
+
+same_losses() { [ "$(losses "$1")" = "$(losses "$2")" ] && [ "$(losses "$1" | wc -l)" = "$3" ]; }
+
+# each_step_once RUN N
+each_step_once() { [ "$(losses "$1" | cut -d' ' -f1 | tr '\n' ' ')" = "$(seq "$2" | tr '\n' ' ')" ]; }
+
+# same_bytes RUN OTHER STEP: all files of a checkpoint.
+same_bytes() {
+  local file
+  for file in model.safetensors optimizer.safetensors state.json; do
+    cmp "$1/checkpoints/$3/$file" "$2/checkpoints/$3/$file" || return 1
+  done
+}
+
+# start RANKS ARGUMENTS...: launch/run in the background; sets job.
+start() {
+  BYOL_DIST_PROGRAM=$program launch/run -n "$1" train "${@:2}" >"$work/out" 2>"$work/err" </dev/null &
+  job=$!
+}
+
+# at_step RUN STEP: waits until the job has finished the step.
+at_step() {
+  for _ in $(seq 1200); do
+    if [ -s "$1/metrics.jsonl" ] && [ "$(tail -n 1 "$1/metrics.jsonl" | grep -oE '^\{"step":[0-9]+' | tr -dc 0-9)" -ge "$2" ] \
+      2>/dev/null; then return 0; fi
+    sleep 0.05
+  done
+}
+
+ended() { # waits for the job; sets status
+  status=0
+  wait "$job" || status=$?
+  job=""
+}
+
+# --- cases ---------------------------------------------------------------------------------------------------------------
+
+case_result() {
+  local run=$work/result
+  ranks 2 train "${tiny[@]}" --steps 6 --out "$run"
+  ends "a run ends well" 0
+  result() {
+    tail -n 3 "$work/out" | head -n 1 | grep -qE '^probe accuracy  [0-9.]+ %   random encoder  [0-9.]+ %$' &&
+      tail -n 2 "$work/out" | grep -qE '^cosine of z and z.  -?[01]\.[0-9]+ between views of one image, -?[01]' &&
+      tail -n 1 "$work/out" | grep -qE '^(not )?collapsed: '
+  }
+  holds "its last lines are the result" result
+  tail -n 3 "$work/out" >"$work/result.lines"
+  for key in probe_accuracy random_encoder_accuracy positive_cosine negative_cosine collapsed steps seconds \
+    images_per_second ranks threads peak_rss_bytes; do
+    grep -q "\"$key\": " "$run/summary.json" || { bad "the summary's keys" "$key is missing"; return 0; }
+  done
+  holds "the first lines name the recipe and every setting" grep -q -- 'quick' "$work/out"
+  local before
+  before=$(listing "$run")
+  ranks none train "${tiny[@]}" --steps 6 --out "$run"
+  ends "a finished run is not run again" 0
+  tail -n 3 "$work/out" >"$work/again.lines"
+  holds "it shows its result" cmp "$work/result.lines" "$work/again.lines"
+  holds "and stays as it was" test "$(listing "$run")" = "$before"
+  ranks none train --config "$run/config.json" --out "$work/repeated"
+  holds "its config.json repeats it" test "$(losses "$work/repeated" | wc -l)" = 6
+  if command -v pgrep >/dev/null; then good "no rank is left"; fi
+}
+
+# mistake NAME TEXT... -- ARGUMENTS...: refused with one line, on two ranks; nothing is written.
+mistake() {
+  local name=$1 texts=()
+  shift
+  while [ "$1" != -- ]; do
+    texts+=("$1")
+    shift
+  done
+  shift
+  ranks "${on:-2}" "$@"
+  ends "mistake: $name" 2 "byol-dist: " "${texts[@]}"
+}
+
+case_mistakes() {
+  local new=(train "${tiny[@]}" --steps 6 --out "$work/none")
+  mistake "an unknown flag" --weigth-decay "--weight-decay" -- train --weigth-decay 0.1
+  on=none mistake "an unknown flag, without mpirun" --bach "--batch" -- --bach 64
+  mistake "an unknown command" trian "train" -- trian
+  mistake "a value out of range" "--momentum 1.5" "below 1" -- "${new[@]}" --momentum 1.5
+  mistake "a value that is no number" "--lr fast" -- train --lr fast
+  mistake "a rate above the limit" "--lr 1e6" -- train --lr 1e6
+  on=3 mistake "a batch that ranks cannot share" "--batch 16" "3 ranks" "15" "18" -- "${new[@]}"
+  mistake "a batch above the data" "--batch 128" "96" -- train --data "$work/data" --batch 128 --steps 2 --out "$work/none"
+  mistake "ghosts that do not divide" "ghost:3" "ghost:2" -- "${new[@]}" --bn-scope ghost:3
+  mistake "two lengths" --steps --epochs -- train --steps 5 --epochs 5
+  mistake "no such configuration" "$work/none.json" -- train --config "$work/none.json"
+  mistake "no such starting weights" "$work/none.safetensors" -- "${new[@]}" --init "$work/none.safetensors"
+  head -c 5000 "$program" >"$work/foreign"
+  mistake "starting weights of another kind" "$work/foreign" -- "${new[@]}" --init "$work/foreign"
+  holds "mistakes leave no run" test ! -e "$work/none/config.json"
+}
+
+case_data() {
+  local bad=$work/bad record=3073
+  local new=(--data "$bad" --out "$work/no-data")
+  wrong() { # wrong NAME TEXT...: with the data set as it is now
+    local name=$1
+    shift
+    mistake "$name" "$@" -- train "${tiny[@]:0:2}" "${tiny[@]:4}" --steps 6 "${new[@]}"
+  }
+  wrong "no data" "$bad"
+  cp -r "$work/data" "$bad"
+  rm "$bad/test_batch.bin"
+  wrong "no test images" "$bad" test_batch.bin
+  cp "$work/data/test_batch.bin" "$bad"
+  head -c $((record * 50 + 700)) "$work/data/data_batch_1.bin" >"$bad/data_batch_1.bin"
+  wrong "a file that is cut short" "$bad/data_batch_1.bin" "record 50" "700 of 3073"
+  cp "$work/data/data_batch_1.bin" "$bad/data_batch_1.bin"
+  printf '\013' | dd of="$bad/data_batch_1.bin" bs=1 seek=$((record * 7)) conv=notrunc status=none
+  wrong "a label that is none" "$bad/data_batch_1.bin" "record 7" "label 11"
+  : >"$bad/data_batch_1.bin"
+  wrong "an empty file" "$bad/data_batch_1.bin"
+  rm "$bad"/*.bin
+  wrong "a directory of something else" "$bad" "data_batch_*.bin"
+  holds "mistakes in data make no run directory" test ! -e "$work/no-data"
+}
+
+case_directory() {
+  local run=$work/directory
+  local new=(train "${tiny[@]}" --steps 200 --checkpoint-every 50 --out "$run")
+  echo text >"$work/file"
+  mistake "the run directory is a file" "$work/file" -- train "${tiny[@]}" --steps 6 --out "$work/file"
+  mistake "the run directory is below a file" "$work/file" -- train "${tiny[@]}" --steps 6 --out "$work/file/run"
+  mistake "nothing to go on with" "$run" "--resume must" -- "${new[@]}" --resume must
+  start 2 "${new[@]:1}"
+  at_step "$run" 5
+  cp "$work/out" "$work/out.first"
+  mistake "a run directory in use" "$run" "in use by pid" -- "${new[@]}"
+  kill -USR1 "$(pgrep -P "$job" mpirun)"
+  ended
+  holds "who was first is not disturbed" test "$status" = 75
+  local before
+  before=$(listing "$run")
+  mistake "other settings" "$run" "lr is 0.02 there and 0.03 here" -- "${new[@]}" --lr 0.03
+  mistake "not to go on" "$run" "--resume never" -- "${new[@]}" --resume never
+  local checkpoint
+  checkpoint=$(ls -d "$run"/checkpoints/step-* | tail -n 1)
+  holds "what is refused leaves the run as it was" test "$(listing "$run")" = "$before"
+  printf 'x' | dd of="$checkpoint/model.safetensors" bs=1 seek=9000 conv=notrunc status=none
+  find "$run/checkpoints" -mindepth 1 -maxdepth 1 ! -path "$checkpoint" -exec rm -r {} +
+  mistake "no good checkpoint" "$checkpoint/model.safetensors" "is damaged" -- "${new[@]}"
+}
+
+# A run that is asked to stop in three ways and killed once ends as one that is left alone.
+signals() {
+  local scope=$1 run=$work/signals-$1 whole=$work/whole-$1 mpirun ranks_there
+  local new=("${tiny[@]}" --steps 240 --checkpoint-every 50 --bn-scope "$scope")
+  ranks 2 train "${new[@]}" --out "$whole"
+  ends "$scope: left alone" 0
+
+  start 2 "${new[@]}" --out "$run"
+  at_step "$run" 10
+  mpirun=$(pgrep -P "$job" mpirun)
+  kill -USR1 "$(pgrep -P "$mpirun" | tail -n 1)"
+  ended
+  ends "$scope: USR1 at one rank" 75 "stopped after a complete checkpoint of step"
+
+  start 2 "${new[@]}" --out "$run"
+  at_step "$run" 60
+  kill -TERM "$job"
+  ended
+  ends "$scope: TERM at launch/run" 75 "stopped after a complete checkpoint of step"
+
+  start 2 "${new[@]}" --out "$run"
+  at_step "$run" 120
+  ranks_there=$(pgrep -P "$(pgrep -P "$job" mpirun)")
+  # shellcheck disable=SC2086
+  kill -KILL $(head -n 1 <<<"$ranks_there")
+  ended
+  holds "$scope: a killed rank ends the job" test "$status" != 0
+
+  start 2 "${new[@]}" --out "$run" --resume must
+  at_step "$run" 180
+  kill -USR1 "$(pgrep -P "$job" mpirun)"
+  ended
+  ends "$scope: USR1 at mpirun" 75 "stopped after a complete checkpoint of step"
+
+  ranks 2 train "${new[@]}" --out "$run"
+  ends "$scope: the rest" 0
+  holds "$scope: the same bytes" same_bytes "$run" "$whole" step-00000240
+  holds "$scope: the same losses" same_losses "$run" "$whole" 240
+  holds "$scope: each step once" each_step_once "$run" 240
+}
+
+case_signals() {
+  if ! command -v pgrep >/dev/null; then
+    echo "skipped runs: signals: no pgrep here"
+    return 0
+  fi
+  signals sync
+  signals local
+}
+
+case_diverged() {
+  ranks 2 train "${tiny[@]}" --encoder-norm none --projector-norm none --predictor-norm none --lr 1000 --warmup-steps 0 \
+    --steps 60 --out "$work/diverged"
+  ends "a diverged run says so" 1 "the loss of step" "is not finite" "--lr"
+}
+
+# A disk that is full while the run writes metrics, and while it writes a checkpoint.
+case_disk() {
+  local small=$work/small run=$work/small/run free
+  mkdir "$small"
+  if ! mount -t tmpfs -o size=4m none "$small" 2>/dev/null; then
+    echo "skipped runs: disk: no file system can be mounted here"
+    return 0
+  fi
+  local new=(train "${tiny[@]}" --steps 60 --checkpoint-every 10 --out "$run")
+  ranks 2 train "${tiny[@]}" --steps 60 --checkpoint-every 10 --out "$work/roomy"
+  ends "disk: with room" 0
+  # Room for one checkpoint and not for two.
+  free=$(du -sk "$work/roomy/checkpoints/step-00000060" | cut -f1)
+  head -c $(((4096 - free * 3 / 2) * 1024)) /dev/zero >"$small/filler"
+  ranks 2 "${new[@]}"
+  ends "disk: a full one ends the job" 1 "$run" "No space left on device"
+  holds "disk: no half-written checkpoint is left" test "$(ls "$run/checkpoints" | wc -l)" = 1
+  rm "$small/filler"
+  # Now for lines of metrics a page at most.
+  cp "$run/metrics.jsonl" "$work/metrics.before"
+  head -c 8m /dev/zero >"$small/filler" 2>/dev/null || true
+  ranks 2 "${new[@]}"
+  [ "$status" != 0 ] || bad "disk: not even lines" "an error was due"
+  rm "$small/filler"
+  ranks 2 "${new[@]}"
+  ends "disk: with space made it goes on" 0
+  holds "disk: to the same bytes" same_bytes "$run" "$work/roomy" step-00000060
+  holds "disk: with the same losses" same_losses "$run" "$work/roomy" 60
+}
+
+for name in "${matching[@]}"; do "case_$name"; done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

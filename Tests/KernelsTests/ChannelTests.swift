@@ -1,0 +1,177 @@
+import Kernels
+import XCTest
+
+/// Sums and normalisations over channels against their definitions in double, with channels that fill no vector, one,
+/// and one and a part, for each number of threads.
+final class ChannelTests: XCTestCase {
+  private static let sizes = [
+    (1, 1), (5, 3), (17, 7), (33, 8), (40, 10), (29, 12), (1000, 16), (600, 19), (70, 64), (9, 600),
+  ]
+
+  private func forEachSize(_ body: (Int, Int, ThreadTeam) -> Void) {
+    for threads in 1...3 {
+      let team = ThreadTeam(threads: threads, spins: 100)
+      for (rows, channels) in Self.sizes { body(rows, channels, team) }
+    }
+  }
+
+  private func partials(_ channels: Int, _ team: ThreadTeam) -> [Double] {
+    [Double](repeating: .nan, count: team.threads * 2 * channels)
+  }
+
+  private func check(_ got: [Double], _ wanted: [Double], _ tolerance: Double, _ what: String) {
+    let largest = wanted.map(abs).max() ?? 0
+    for (a, b) in zip(got, wanted) where !(abs(a - b) <= tolerance * max(largest, 1)) {
+      return XCTFail("\(what): \(a), not \(b)")
+    }
+    XCTAssertEqual(got.count, wanted.count)
+  }
+
+  func testMoments() {
+    forEachSize { rows, channels, team in
+      let x = Noise.floats(rows * channels, seed: 1).map { $0 + 3 }
+      var sums = [Double](repeating: .nan, count: channels)
+      var squares = sums
+      var room = partials(channels, team)
+      ChannelSums.moments(
+        x, rows: rows, channels: channels, sums: &sums, squares: &squares, partials: &room, team: team)
+      var wanted = [Double](repeating: 0, count: channels)
+      var wantedSquares = wanted
+      for (i, value) in x.enumerated() {
+        wanted[i % channels] += Double(value)
+        wantedSquares[i % channels] += Double(value) * Double(value)
+      }
+      check(sums, wanted, 1e-12, "sums of \(rows) x \(channels)")
+      check(squares, wantedSquares, 1e-12, "squares of \(rows) x \(channels)")
+      var plain = [Float](repeating: .nan, count: channels)
+      ChannelSums.sums(x, rows: rows, channels: channels, into: &plain)
+      check(plain.map(Double.init), wanted, 1e-7, "plain sums")
+    }
+  }
+
+  private struct Affine {
+    var mean, inverse, scale, beta: [Float]
+
+    init(_ channels: Int) {
+      mean = Noise.floats(channels, seed: 2)
+      inverse = Noise.floats(channels, seed: 3).map { 0.5 + abs($0) }
+      scale = Noise.floats(channels, seed: 4)
+      beta = Noise.floats(channels, seed: 5)
+    }
+
+    mutating func with(_ body: (ChannelAffine) -> Void) {
+      mean.withUnsafeMutableBufferPointer { mean in
+        inverse.withUnsafeMutableBufferPointer { inverse in
+          scale.withUnsafeMutableBufferPointer { scale in
+            beta.withUnsafeMutableBufferPointer { beta in
+              body(
+                ChannelAffine(
+                  mean: mean.baseAddress!, inverse: inverse.baseAddress!, scale: scale.baseAddress!,
+                  beta: beta.baseAddress!))
+            }
+          }
+        }
+      }
+    }
+
+    func value(_ x: Float, _ c: Int) -> Double {
+      (Double(x) - Double(mean[c])) * Double(scale[c]) + Double(beta[c])
+    }
+
+    func hat(_ x: Float, _ c: Int) -> Double { (Double(x) - Double(mean[c])) * Double(inverse[c]) }
+  }
+
+  func testForward() {
+    forEachSize { rows, channels, team in
+      var affine = Affine(channels)
+      let x = Noise.floats(rows * channels, seed: 6)
+      let residual = Noise.floats(rows * channels, seed: 7)
+      for (adds, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+        var output = [Float](repeating: .nan, count: x.count)
+        affine.with { affine in
+          residual.withUnsafeBufferPointer { residual in
+            ChannelNormalize.forward(
+              x, affine: affine, residual: adds ? residual.baseAddress : nil, relu: relu, output: &output, rows: rows,
+              channels: channels, team: team)
+          }
+        }
+        let wanted = x.indices.map { i in
+          let value = affine.value(x[i], i % channels) + (adds ? Double(residual[i]) : 0)
+          return relu ? max(value, 0) : value
+        }
+        check(output.map(Double.init), wanted, 1e-6, "forward of \(rows) x \(channels), \(adds) \(relu)")
+        var through = [Float](repeating: .nan, count: x.count)
+        residual.withUnsafeBufferPointer { residual in
+          ChannelNormalize.passThrough(
+            x, residual: adds ? residual.baseAddress : nil, relu: relu, output: &through, count: x.count, team: team)
+        }
+        let plain = x.indices.map { i in
+          let value = Double(x[i]) + (adds ? Double(residual[i]) : 0)
+          return relu ? max(value, 0) : value
+        }
+        check(through.map(Double.init), plain, 1e-7, "pass through \(rows) x \(channels), \(adds) \(relu)")
+      }
+    }
+  }
+
+  func testBackwardSumsUnderEachMask() {
+    forEachSize { rows, channels, team in
+      var affine = Affine(channels)
+      let x = Noise.floats(rows * channels, seed: 8)
+      let gradient = Noise.floats(rows * channels, seed: 9)
+      // A mask that has nothing to do with x, with zeros of both signs in it.
+      let output = Noise.floats(rows * channels, seed: 10).enumerated().map { $0 % 3 == 0 ? 0 : max($1, -0.0) }
+      for mask in 0..<3 {
+        var masked = gradient
+        var sums = [Double](repeating: .nan, count: channels)
+        var products = sums
+        var room = partials(channels, team)
+        affine.with { affine in
+          output.withUnsafeBufferPointer { output in
+            let mask = [ReLUMask.none, .output(output.baseAddress!), .recomputed][mask]
+            ChannelSums.backward(
+              gradient: &masked, x: x, mask: mask, affine: affine, rows: rows, channels: channels, sums: &sums,
+              products: &products, partials: &room, team: team)
+          }
+        }
+        var wanted = gradient
+        var wantedSums = [Double](repeating: 0, count: channels)
+        var wantedProducts = wantedSums
+        for i in x.indices {
+          let lets = mask == 0 || (mask == 1 ? output[i] > 0 : affine.value(x[i], i % channels) > 0)
+          if !lets { wanted[i] = 0 }
+          wantedSums[i % channels] += Double(wanted[i])
+          wantedProducts[i % channels] += Double(wanted[i]) * affine.hat(x[i], i % channels)
+        }
+        let what = "\(rows) x \(channels), mask \(mask)"
+        XCTAssertEqual(masked, wanted, what)
+        check(sums, wantedSums, 1e-9, "sums of \(what)")
+        check(products, wantedProducts, 1e-6, "products of \(what)")
+      }
+    }
+  }
+
+  func testBackward() {
+    forEachSize { rows, channels, team in
+      var affine = Affine(channels)
+      let x = Noise.floats(rows * channels, seed: 11)
+      let gradient = Noise.floats(rows * channels, seed: 12)
+      let meanGradient = Noise.floats(channels, seed: 13)
+      let meanProduct = Noise.floats(channels, seed: 14)
+      let wanted = x.indices.map { i in
+        let c = i % channels
+        return (Double(gradient[i]) - Double(meanGradient[c]) - affine.hat(x[i], c) * Double(meanProduct[c]))
+          * Double(affine.scale[c])
+      }
+      let output = AlignedBuffer(count: x.count)
+      // In place, as blocks call it.
+      for i in x.indices { output.pointer[i] = gradient[i] }
+      affine.with { affine in
+        ChannelNormalize.backward(
+          gradient: output.pointer, x: x, affine: affine, meanGradient: meanGradient, meanProduct: meanProduct,
+          output: output.pointer, rows: rows, channels: channels, team: team)
+      }
+      XCTAssertLessThan(Noise.relativeError(output, wanted), 1e-6, "\(rows) x \(channels)")
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import Kernels
+import XCTest
+
+/// Every algorithm against the definition in double precision, over shapes with all the edges: channel tails, maps
+/// that tiles do not divide, one image, strides, and fewer images than planned.
+final class ConvolutionTests: XCTestCase {
+  /// What the speed issue allows: error over the map's largest magnitude.
+  private let tolerance = 5e-5
+
+  private static let shapes: [ConvolutionShape] = [
+    shape(2, 12, 12, 16, 16, 3, 1, 1), shape(2, 14, 11, 16, 24, 3, 1, 1), shape(3, 6, 6, 32, 24, 3, 1, 1),
+    shape(5, 3, 3, 40, 48, 3, 1, 1),
+    shape(2, 7, 5, 10, 19, 3, 1, 1), shape(1, 1, 1, 8, 8, 3, 1, 1), shape(2, 4, 4, 17, 33, 3, 1, 1),
+    shape(2, 8, 8, 3, 16, 3, 1, 1), shape(2, 9, 9, 8, 8, 3, 1, 0), shape(13, 8, 8, 64, 64, 3, 1, 1),
+    shape(2, 12, 12, 16, 32, 3, 2, 1), shape(3, 7, 9, 10, 12, 3, 2, 1), shape(2, 6, 6, 65, 70, 3, 2, 1),
+    shape(3, 7, 9, 16, 24, 3, 2, 1), shape(20, 6, 6, 40, 48, 3, 2, 1),
+    shape(2, 12, 12, 16, 32, 1, 2, 0), shape(2, 5, 7, 6, 18, 1, 2, 0), shape(3, 6, 6, 64, 48, 1, 1, 0),
+    shape(2, 5, 5, 10, 3, 1, 1, 0), shape(2, 32, 32, 3, 64, 7, 2, 3), shape(1, 15, 13, 3, 10, 7, 2, 3),
+    shape(2, 10, 10, 5, 7, 5, 1, 2), shape(2, 11, 11, 4, 6, 3, 3, 1), shape(1, 8, 8, 1, 1, 3, 2, 1),
+    shape(70, 3, 3, 96, 80, 3, 1, 1), shape(9, 12, 12, 24, 40, 3, 1, 1), shape(40, 1, 1, 520, 17, 1, 1, 0),
+  ]
+
+  fileprivate static func shape(
+    _ images: Int, _ height: Int, _ width: Int, _ input: Int, _ output: Int, _ kernel: Int, _ stride: Int,
+    _ padding: Int
+  ) -> ConvolutionShape {
+    ConvolutionShape(
+      images: images, height: height, width: width, inputChannels: input, outputChannels: output, kernel: kernel,
+      stride: stride, padding: padding)
+  }
+
+  func testEveryAlgorithmComputesTheConvolutionAndItsGradients() {
+    for shape in Self.shapes {
+      let wanted = Wanted(shape, images: shape.images)
+      for threads in [1, 3] {
+        let team = ThreadTeam(threads: threads, spins: 100)
+        for algorithm in [nil] + ConvolutionAlgorithm.allCases.map(Optional.some) {
+          if let algorithm, !algorithm.applies(to: shape) { continue }
+          check(wanted, algorithm, team)
+        }
+      }
+    }
+  }
+
+  func testFewerImagesThanPlanned() {
+    for shape in Self.shapes where shape.images > 1 {
+      check(Wanted(shape, images: shape.images - 1), nil, ThreadTeam(threads: 2, spins: 100))
+    }
+  }
+
+  /// Sums over many channels, where rounding is worst.
+  func testDeepLayersStayWithinTheTolerance() {
+    for shape in [Self.shape(1, 6, 6, 256, 256, 3, 1, 1), Self.shape(1, 3, 3, 512, 512, 3, 1, 1)] {
+      let wanted = Wanted(shape, images: shape.images)
+      for algorithm in ConvolutionAlgorithm.allCases where algorithm.applies(to: shape) {
+        check(wanted, algorithm, ThreadTeam(threads: 1))
+      }
+    }
+  }
+
+  /// The chosen algorithms give the same bits in every call with as many threads.
+  func testRepeatsBitForBit() {
+    for shape in [Self.shape(5, 12, 12, 32, 40, 3, 1, 1), Self.shape(5, 12, 12, 24, 40, 3, 2, 1)] {
+      for algorithm in ConvolutionAlgorithm.allCases where algorithm.applies(to: shape) {
+        let convolution = Convolution(
+          shape, team: ThreadTeam(threads: 3, spins: 100), scratch: Scratch(), algorithm: algorithm)
+        let results = (0..<2).map { _ in Results(convolution, Wanted.inputs(shape, images: shape.images)).bits }
+        XCTAssertEqual(results[0], results[1], "\(shape) \(algorithm)")
+      }
+    }
+  }
+
+  private func check(_ wanted: Wanted, _ algorithm: ConvolutionAlgorithm?, _ team: ThreadTeam) {
+    let convolution = Convolution(wanted.shape, team: team, scratch: Scratch(), algorithm: algorithm)
+    let results = Results(convolution, wanted.inputs)
+    let name =
+      "\(wanted.shape), \(wanted.inputs.images) images, \(algorithm?.rawValue ?? "chosen"), \(team.threads) threads"
+    expect(results.output, wanted.output, "forward " + name)
+    expect(results.inputGradient, wanted.inputGradient, "input gradient " + name)
+    expect(results.accumulated, wanted.accumulated, "accumulated input gradient " + name)
+    expect(results.filterGradient, wanted.filterGradient, "filter gradient " + name)
+  }
+
+  private func expect(_ got: AlignedBuffer, _ wanted: [Double], _ name: String) {
+    let error = Noise.relativeError(got, wanted)
+    XCTAssert(error <= tolerance, "\(name): error \(error)")
+  }
+}
+
+/// Operands of one convolution.
+private struct Inputs {
+  let images: Int
+  let input, filter, gradient: [Float]
+}
+
+/// What the definition gives.
+private struct Wanted {
+  let shape: ConvolutionShape
+  let inputs: Inputs
+  let output, inputGradient, accumulated, filterGradient: [Double]
+
+  static func inputs(_ shape: ConvolutionShape, images: Int) -> Inputs {
+    Inputs(
+      images: images, input: Noise.floats(images * shape.inputSize, seed: 1),
+      filter: Noise.floats(shape.filterSize, seed: 2), gradient: Noise.floats(images * shape.outputSize, seed: 3))
+  }
+
+  init(_ shape: ConvolutionShape, images: Int) {
+    let inputs = Self.inputs(shape, images: images)
+    self.shape = shape
+    self.inputs = inputs
+    output = ConvolutionReference.forward(shape, images: images, input: inputs.input, filter: inputs.filter)
+    inputGradient = ConvolutionReference.inputGradient(
+      shape, images: images, outputGradient: inputs.gradient, filter: inputs.filter)
+    accumulated = zip(inputGradient, inputs.input).map { $0 + Double($1) }
+    filterGradient = ConvolutionReference.filterGradient(
+      shape, images: images, input: inputs.input, outputGradient: inputs.gradient)
+  }
+}
+
+/// What a convolution gives, in buffers that held no numbers before.
+private struct Results {
+  let output, inputGradient, accumulated, filterGradient: AlignedBuffer
+
+  init(_ convolution: Convolution, _ inputs: Inputs) {
+    let (shape, images) = (convolution.shape, inputs.images)
+    output = Self.blank(images * shape.outputSize)
+    inputGradient = Self.blank(images * shape.inputSize)
+    accumulated = Self.blank(images * shape.inputSize)
+    filterGradient = Self.blank(shape.filterSize)
+    convolution.forward(images: images, input: inputs.input, filter: inputs.filter, output: output.pointer)
+    convolution.inputGradient(
+      images: images, outputGradient: inputs.gradient, filter: inputs.filter, inputGradient: inputGradient.pointer,
+      accumulate: false)
+    for index in inputs.input.indices { accumulated.pointer[index] = inputs.input[index] }
+    convolution.inputGradient(
+      images: images, outputGradient: inputs.gradient, filter: inputs.filter, inputGradient: accumulated.pointer,
+      accumulate: true)
+    convolution.filterGradient(
+      images: images, input: inputs.input, outputGradient: inputs.gradient, filterGradient: filterGradient.pointer)
+  }
+
+  private static func blank(_ count: Int) -> AlignedBuffer {
+    let buffer = AlignedBuffer(count: count)
+    buffer.pointer.update(repeating: .nan, count: count)
+    return buffer
+  }
+
+  var bits: [UInt32] {
+    [output, inputGradient, accumulated, filterGradient].flatMap { $0.floats.map(\.bitPattern) }
+  }
+}

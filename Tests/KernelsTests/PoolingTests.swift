@@ -1,0 +1,82 @@
+import Kernels
+import XCTest
+
+/// Pools against their definitions, with channels that fill no vector, one, and one and a part.
+final class PoolingTests: XCTestCase {
+  func testMaxAgainstTheDefinition() {
+    for threads in 1...3 {
+      let team = ThreadTeam(threads: threads, spins: 100)
+      for channels in [1, 7, 8, 10, 12, 16, 19] {
+        for (height, width) in [(1, 1), (2, 3), (5, 4), (6, 8), (7, 7)] {
+          // Few distinct values, so that many windows hold equals; some windows are all zero, some all negative.
+          let x = Noise.floats(2 * height * width * channels, seed: 1).map { ($0 * 2).rounded() - 1 }
+          check(x, height, width, channels, team)
+        }
+      }
+    }
+  }
+
+  private func check(_ x: [Float], _ height: Int, _ width: Int, _ channels: Int, _ team: ThreadTeam) {
+    let (outHeight, outWidth) = (Pooling.pooledSize(height), Pooling.pooledSize(width))
+    XCTAssertEqual(outHeight, (height + 2 - 3) / 2 + 1)
+    let count = 2 * outHeight * outWidth * channels
+    var output = [Float](repeating: .nan, count: count)
+    var unchosen = output
+    var chosen = [UInt8](repeating: 255, count: count)
+    Pooling.maxForward(
+      x, images: 2, height: height, width: width, channels: channels, output: &output, chosen: &chosen, team: team)
+    Pooling.maxForward(
+      x, images: 2, height: height, width: width, channels: channels, output: &unchosen, chosen: nil, team: team)
+    let dy = Noise.floats(count, seed: 2)
+    var dx = [Float](repeating: .nan, count: x.count)
+    Pooling.maxBackward(
+      outputGradient: dy, chosen: chosen, images: 2, height: height, width: width, channels: channels,
+      inputGradient: &dx, team: team)
+    var wanted = [Float](repeating: 0, count: count)
+    var wantedGradient = [Double](repeating: 0, count: x.count)
+    for at in 0..<count {
+      let (place, c) = at.quotientAndRemainder(dividingBy: channels)
+      let (row, j) = place.quotientAndRemainder(dividingBy: outWidth)
+      let (image, i) = row.quotientAndRemainder(dividingBy: outHeight)
+      var best: Int?
+      for y in max(0, 2 * i - 1)...min(height - 1, 2 * i + 1) {
+        for column in max(0, 2 * j - 1)...min(width - 1, 2 * j + 1) {
+          let source = ((image * height + y) * width + column) * channels + c
+          // The first of equals.
+          if best == nil || x[source] > x[best!] { best = source }
+        }
+      }
+      wanted[at] = x[best!]
+      wantedGradient[best!] += Double(dy[at])
+    }
+    let what = "\(height) x \(width) x \(channels) on \(team.threads) threads"
+    XCTAssertEqual(output, wanted, what)
+    XCTAssertEqual(unchosen, wanted, what)
+    for (a, b) in zip(dx, wantedGradient) where !(abs(Double(a) - b) < 1e-5) {
+      return XCTFail("gradient of \(what): \(a), not \(b)")
+    }
+  }
+
+  func testAverageAgainstTheDefinition() {
+    for channels in [1, 7, 8, 12, 19] {
+      for area in [1, 4, 49] {
+        let x = Noise.floats(3 * area * channels, seed: 3)
+        let output = AlignedBuffer(count: 3 * channels)
+        Pooling.averageForward(x, images: 3, area: area, channels: channels, output: output.pointer)
+        var wanted = [Double](repeating: 0, count: output.count)
+        for (i, value) in x.enumerated() {
+          wanted[i / (area * channels) * channels + i % channels] += Double(value) / Double(area)
+        }
+        XCTAssertLessThan(Noise.relativeError(output, wanted), 1e-6)
+        let dy = Noise.floats(3 * channels, seed: 4)
+        let dx = AlignedBuffer(count: x.count)
+        Pooling.averageBackward(
+          outputGradient: dy, images: 3, area: area, channels: channels, inputGradient: dx.pointer)
+        let wantedGradient = x.indices.map {
+          Double(dy[$0 / (area * channels) * channels + $0 % channels]) / Double(area)
+        }
+        XCTAssertLessThan(Noise.relativeError(dx, wantedGradient), 1e-6)
+      }
+    }
+  }
+}

@@ -1,0 +1,218 @@
+import Collectives
+import Foundation
+import Kernels
+
+/// Lengths around the sizes at which Open MPI changes its algorithm, and none at all.
+private let lengths = [0, 1, 3, 100, 2_049, 65_537, 300_000]
+
+/// A different small whole number for each rank and element, so that sums are exact in every type.
+private func element(_ rank: Int, _ index: Int) -> Int { (rank * 7 + index * 3 + rank * index) % 17 }
+
+private func values<T>(_ count: Int, rank: Int, _ make: (Int) -> T) -> [T] {
+  (0..<count).map { make(element(rank, $0)) }
+}
+
+/// Floats whose sum depends on the order of the additions.
+func roughFloats(_ count: Int, rank: Int) -> [Float] {
+  var random = CounterRandom(42, UInt64(rank))
+  return (0..<count).map { _ in Float(random.uniform(-1, 1) * exp2(random.uniform(-20, 20))) }
+}
+
+private func checkAllReduce<T: MPIElement & Comparable & AdditiveArithmetic>(
+  _ communicator: Communicator, _ make: (Int) -> T
+) throws {
+  let ranks = 0..<communicator.size
+  for count in lengths {
+    for (op, combine) in [(Reduction.sum, { $0 + $1 }), (.min, { min($0, $1) }), (.max, { max($0, $1) })]
+      as [(Reduction, (T, T) -> T)]
+    {
+      var found = values(count, rank: communicator.rank, make)
+      try communicator.allReduce(&found, op)
+      for index in 0..<count {
+        let all = ranks.map { make(element($0, index)) }
+        let wanted = all.dropFirst().reduce(all[0], combine)
+        try expect(
+          found[index] == wanted, "\(op) of \(count) \(T.self): element \(index) is \(found[index]), not \(wanted)")
+      }
+    }
+  }
+}
+
+var collectivesCases: [MultiRankCase] {
+  reductionCases + movementCases + splitCases + pendingCases
+}
+
+private var reductionCases: [MultiRankCase] {
+  [
+    MultiRankCase(name: "collectives: all-reduce sums, least and greatest of every element type") { communicator in
+      try checkAllReduce(communicator) { Float($0) }
+      try checkAllReduce(communicator) { Double($0) }
+      try checkAllReduce(communicator) { Int32($0) }
+      try checkAllReduce(communicator) { Int64($0) }
+      try checkAllReduce(communicator) { UInt64($0) }
+      try checkAllReduce(communicator) { UInt8($0) }
+    },
+    MultiRankCase(name: "collectives: all-reduce keeps 64 bits and signs") { communicator in
+      let most = Int64.max / 16
+      let sum = try communicator.allReduce(-most + Int64(communicator.rank), .sum)
+      let ranks = Int64(communicator.size)
+      try expectEqual(sum, -most * ranks + ranks * (ranks - 1) / 2)
+      try expectEqual(try communicator.allReduce(Int32(-communicator.rank), .min), Int32(1 - communicator.size))
+      try expectEqual(try communicator.allReduce(UInt64.max - UInt64(communicator.rank), .max), UInt64.max)
+    },
+    MultiRankCase(name: "collectives: all-reduce gives every rank the same bits, every time") { communicator in
+      for count in [1, 7, 1_000, 4_099, 65_537, 1_000_003] {
+        let own = roughFloats(count, rank: communicator.rank)
+        var first = own
+        try communicator.allReduce(&first, .sum)
+        try expectSameOnAllRanks(first, communicator, "the sum of \(count) floats")
+        for _ in 0..<2 {
+          var again = own
+          try communicator.allReduce(&again, .sum)
+          try expect(again == first, "\(count) floats summed again differ")
+        }
+        let exact = (0..<communicator.size).reduce(Double(0)) { $0 + Double(roughFloats(1, rank: $1)[0]) }
+        try expectClose([Double(first[0])], [exact], within: 1e-6 * 1_048_576, "the first sum")
+      }
+    },
+  ]
+}
+
+private var movementCases: [MultiRankCase] {
+  [
+    MultiRankCase(name: "collectives: a barrier holds the early ranks") { communicator in
+      // Rank 0 comes last; a rank that passed before it would find a clock before rank 0's arrival.
+      if communicator.rank == 0 { usleep(50_000) }
+      let arrival = Double(DispatchTime.now().uptimeNanoseconds)
+      try communicator.barrier()
+      let departure = Double(DispatchTime.now().uptimeNanoseconds)
+      let last = try communicator.allReduce(arrival, .max)
+      try expect(departure >= last, "left \((last - departure) / 1e9) s before the last rank came")
+    },
+    MultiRankCase(name: "collectives: broadcast from each root") { communicator in
+      for root in 0..<communicator.size {
+        for count in lengths {
+          var found = values(count, rank: communicator.rank) { Float($0) }
+          try found.withUnsafeMutableBufferPointer { try communicator.broadcast($0, from: root) }
+          try expect(found == values(count, rank: root) { Float($0) }, "\(count) floats from rank \(root)")
+        }
+        let mine = [UInt8](repeating: UInt8(communicator.rank), count: communicator.rank * 3)
+        let found = try communicator.broadcast(mine, from: root)
+        try expectEqual(found, [UInt8](repeating: UInt8(root), count: root * 3), "the array of rank \(root)")
+      }
+    },
+    MultiRankCase(name: "collectives: all-gather in the order of the ranks") { communicator in
+      for count in lengths where count < 100_000 {
+        let part = values(count, rank: communicator.rank) { Int64($0) }
+        let wanted = (0..<communicator.size).flatMap { rank in values(count, rank: rank) { Int64($0) } }
+        var whole = [Int64](repeating: -1, count: count * communicator.size)
+        try part.withUnsafeBufferPointer { part in
+          try whole.withUnsafeMutableBufferPointer { try communicator.allGather(part, into: $0) }
+        }
+        try expect(whole == wanted, "\(count) elements a rank")
+        var inPlace = [Int64](repeating: -1, count: count * communicator.size)
+        try inPlace.withUnsafeMutableBufferPointer { whole in
+          let own = whole[communicator.rank * count..<(communicator.rank + 1) * count]
+          for (index, value) in part.enumerated() { whole[communicator.rank * count + index] = value }
+          try communicator.allGather(UnsafeBufferPointer(rebasing: own), into: whole)
+        }
+        try expect(inPlace == wanted, "\(count) elements a rank in place")
+      }
+    },
+    MultiRankCase(name: "collectives: all-gather refuses a wrong count before MPI sees it") { communicator in
+      var whole = [Float](repeating: 0, count: 3 * communicator.size + 1)
+      let error = try expectThrows(CollectiveError.self) {
+        try whole.withUnsafeMutableBufferPointer { whole in
+          try communicator.allGather(UnsafeBufferPointer(rebasing: whole[0..<3]), into: whole)
+        }
+      }
+      try expectEqual(error.operation, .allGather)
+      try expectEqual(error.rank, communicator.rank)
+      try expectEqual(error.count, 3)
+    },
+    MultiRankCase(name: "collectives: arrays of different lengths, gathered by all and by each root") { communicator in
+      // Some are empty, and rank 1's is the longest.
+      func array(_ rank: Int) -> [Double] { values([3, 10, 0, 1][rank % 4], rank: rank) { Double($0) + 0.5 } }
+      let wanted = (0..<communicator.size).map { array($0) }
+      try expectEqual(try communicator.allGather(array(communicator.rank)), wanted, "all-gathered arrays")
+      for root in 0..<communicator.size {
+        let found = try communicator.gather(array(communicator.rank), at: root)
+        try expectEqual(found, communicator.rank == root ? wanted : [], "gathered at \(root)")
+      }
+      try expectEqual(try communicator.allGather([UInt8]()).map(\.count), wanted.map { _ in 0 }, "all empty")
+    },
+  ]
+}
+
+private var splitCases: [MultiRankCase] {
+  [
+    MultiRankCase(name: "collectives: split by colour, ordered by key") { communicator in
+      let color = communicator.rank % 3
+      let part = try communicator.split(color: color, key: -communicator.rank)
+      let members = (0..<communicator.size).filter { $0 % 3 == color }
+      try expectEqual(part.size, members.count, "the size")
+      try expectEqual(part.rank, members.reversed().firstIndex(of: communicator.rank), "the rank by falling key")
+      try expectEqual(
+        try part.allGather([Int32(communicator.rank)]).map { Int($0[0]) }, members.reversed(), "the members")
+      try expectEqual(
+        try part.allReduce(Int32(communicator.rank), .sum), Int32(members.reduce(0, +)), "a sum in the part")
+      try expectEqual(try communicator.allReduce(Int32(1), .sum), Int32(communicator.size), "a sum in the whole")
+      try expectEqual(try part.split(color: 0, key: 0).size, members.count, "the size of a part's part")
+    },
+    MultiRankCase(name: "collectives: split by host keeps one host's ranks together") { communicator in
+      let own = try communicator.splitByHost()
+      let hosts = try communicator.allGather(Array(Communicator.host.utf8))
+      try expectEqual(own.size, hosts.filter { $0 == hosts[communicator.rank] }.count, "ranks on this host")
+      let before = (0..<communicator.rank).filter { hosts[$0] == hosts[communicator.rank] }.count
+      try expectEqual(own.rank, before, "the place on this host")
+    },
+  ]
+}
+
+private var pendingCases: [MultiRankCase] {
+  [
+    MultiRankCase(name: "collectives: several non-blocking ones, waited for in another order") { communicator in
+      let ranks = 0..<communicator.size
+      for count in lengths {
+        var sum = values(count, rank: communicator.rank) { Float($0) }
+        var greatest = values(count, rank: communicator.rank) { Double($0) }
+        var told = values(count, rank: communicator.rank) { Int32($0) }
+        let root = communicator.size - 1
+        try sum.withUnsafeMutableBufferPointer { sum in
+          try greatest.withUnsafeMutableBufferPointer { greatest in
+            try told.withUnsafeMutableBufferPointer { told in
+              let first = try communicator.startAllReduce(sum, .sum)
+              let second = try communicator.startBroadcast(told, from: root)
+              let third = try communicator.startAllReduce(greatest, .max)
+              while try !third.poll() { usleep(100) }
+              try communicator.barrier()
+              try second.wait()
+              try first.wait()
+              try first.wait()
+              try expect(try first.poll(), "a finished one is not done")
+            }
+          }
+        }
+        for index in 0..<count {
+          let all = ranks.map { element($0, index) }
+          try expectEqual(sum[index], Float(all.reduce(0, +)), "sum of \(count), element \(index)")
+          try expectEqual(greatest[index], Double(all.max()!), "greatest of \(count), element \(index)")
+          try expectEqual(told[index], Int32(element(root, index)), "broadcast of \(count), element \(index)")
+        }
+      }
+    },
+    MultiRankCase(name: "collectives: a non-blocking all-reduce gives every rank the same bits") { communicator in
+      for count in [5, 4_099, 200_003] {
+        let own = roughFloats(count, rank: communicator.rank)
+        var results: [[Float]] = []
+        for _ in 0..<2 {
+          var buffer = own
+          try buffer.withUnsafeMutableBufferPointer { try communicator.startAllReduce($0, .sum).wait() }
+          results.append(buffer)
+        }
+        try expect(results[0] == results[1], "\(count) floats summed again differ")
+        try expectSameOnAllRanks(results[0], communicator, "the sum of \(count) floats")
+      }
+    },
+  ]
+}

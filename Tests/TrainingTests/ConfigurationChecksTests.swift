@@ -1,0 +1,82 @@
+import Layers
+import Training
+import XCTest
+
+final class ConfigurationChecksTests: XCTestCase {
+  func testABatchThatRanksCannotShare() throws {
+    try assertFault(batch: 100, ranks: 8, "--batch 100: 8 ranks cannot share it evenly; should be 96 or 104")
+    try assertFault(batch: 2, ranks: 8, "--batch 2: 8 ranks cannot share it evenly; should be 8")
+    try assertFault(batch: 96, ranks: 8, nil)
+    try assertFault(batch: 7, ranks: 1, nil)
+  }
+
+  func testAGhostThatDoesNotDivide() throws {
+    try assertFault(
+      batch: 128, scope: .ghost(5), ranks: 8,
+      "--bn-scope ghost:5: does not divide the local batch of 16 (128 over 8 ranks); "
+        + "should be ghost:4 or ghost:8 or --batch 160")
+    try assertFault(
+      batch: 16, scope: .ghost(32), ranks: 1,
+      "--bn-scope ghost:32: does not divide the local batch of 16 (16 over 1 ranks); "
+        + "should be ghost:16 or --batch 32")
+    try assertFault(batch: 128, scope: .ghost(4), ranks: 8, nil)
+    try assertFault(batch: 128, scope: .ghost(16), ranks: 8, nil)
+  }
+
+  func testABatchNormNeedsTwoImages() throws {
+    let reason = "batch norm over a single image has no variance; should be "
+    try assertFault(batch: 8, scope: .local, ranks: 8, "--bn-scope local: \(reason)sync, or --batch 16 or more")
+    try assertFault(batch: 8, scope: .ghost(1), ranks: 1, "--bn-scope ghost:1: \(reason)ghost:2 or more")
+    try assertFault(batch: 8, scope: .sync, ranks: 8, nil)
+    var configuration = Recipe.quick.configuration
+    configuration.batch = 8
+    configuration.bnScope = .local
+    configuration.encoderNorm = .gn
+    configuration.projectorNorm = .none
+    configuration.predictorNorm = .ln
+    XCTAssertNoThrow(try configuration.validate(ranks: 8))
+  }
+
+  func testABatchBeyondTheData() throws {
+    var configuration = Recipe.quick.configuration
+    configuration.data = "few"
+    XCTAssertNoThrow(try configuration.validate(ranks: 4, samples: 128))
+    XCTAssertThrowsError(try configuration.validate(ranks: 4, samples: 127)) {
+      XCTAssertEqual("\($0)", "--batch 128: few has only 127 training images; should be at most 124")
+    }
+  }
+
+  func testLength() {
+    var configuration = Recipe.quick.configuration
+    XCTAssertEqual(configuration.totalSteps(samples: 1000), 800)
+    configuration.steps = nil
+    configuration.epochs = 3
+    XCTAssertEqual(configuration.totalSteps(samples: 1000), 21)
+  }
+
+  func testTheFirstLines() {
+    var request = RunRequest(configuration: Recipe.quick.configuration, recipe: .quick)
+    XCTAssertFalse(request.text(ranks: 1).contains("*"))
+    request.configuration.lr = 0.5
+    request.configuration.out = "runs/a directory of a rather long name that takes several columns"
+    let text = request.text(ranks: 2)
+    XCTAssertTrue(text.hasPrefix("byol-dist \(byolDistVersion) on 2 ranks: recipe quick"))
+    XCTAssertTrue(text.contains("*lr 0.5"))
+    XCTAssertTrue(text.contains(" momentum 0.9"))
+    XCTAssertTrue(text.contains("*out \"runs/a directory"))
+    XCTAssertEqual(text.filter { $0 == "*" }.count, 3)
+    for line in text.split(separator: "\n") { XCTAssertLessThanOrEqual(line.count, 120) }
+  }
+
+  private func assertFault(
+    batch: Int, scope: BatchNormScope = .sync, ranks: Int, _ message: String?, line: UInt = #line
+  ) throws {
+    var configuration = Recipe.quick.configuration
+    configuration.batch = batch
+    configuration.bnScope = scope
+    guard let message else { return XCTAssertNoThrow(try configuration.validate(ranks: ranks), line: line) }
+    XCTAssertThrowsError(try configuration.validate(ranks: ranks), line: line) {
+      XCTAssertEqual("\($0)", message, line: line)
+    }
+  }
+}

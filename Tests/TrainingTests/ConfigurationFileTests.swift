@@ -1,0 +1,102 @@
+import Files
+import Layers
+import Training
+import XCTest
+
+final class ConfigurationFileTests: XCTestCase {
+  func testARunsFileRepeatsTheRun() throws {
+    var request = RunRequest(configuration: Recipe.study.configuration, recipe: .study)
+    request.configuration.data = "some data\n\"set\""
+    request.configuration.seed = .max
+    request.configuration.steps = 31
+    request.configuration.epochs = nil
+    request.configuration.lr = 0.1 + 0.2
+    request.configuration.bnScope = .ghost(8)
+    request.configuration.threads = 3
+    request.configuration.initFile = "weights.safetensors"
+    request.configuration.emaOn = .everyRank
+    let again = try read(request.json(ranks: 4).pretty)
+    XCTAssertEqual(again.configuration, request.configuration)
+    XCTAssertEqual(again.recipe, .study)
+    XCTAssertEqual(again.file, "config.json")
+  }
+
+  func testTheFileOfARunHoldsFactsAndEverySetting() throws {
+    let json = RunRequest(configuration: Recipe.quick.configuration, recipe: .quick).json(ranks: 4)
+    XCTAssertEqual(json["version"], JSON(byolDistVersion))
+    XCTAssertEqual(json["recipe"], "quick")
+    XCTAssertEqual(json["ranks"], 4)
+    XCTAssertEqual(json["weight_decay"], 1e-4)
+    XCTAssertEqual(json["ema_on"], "rank0")
+    XCTAssertEqual(json["epochs"], .null)
+    XCTAssertEqual(json.members?.count, 3 + Configuration.settings.count)
+  }
+
+  /// The directory of a finished run must not be written to by its repetition; one that the user chose is kept.
+  func testOnlyAUsersFileSaysWhereToWrite() throws {
+    XCTAssertEqual(try read(#"{"out": "here"}"#).configuration.out, "here")
+    XCTAssertNil(try read(#"{"out": "here", "version": "0.1.0"}"#).configuration.out)
+  }
+
+  func testTheRecipeUnderAFile() throws {
+    XCTAssertEqual(try read(#"{"lr": 1}"#).recipe, .quick)
+    XCTAssertEqual(try read(#"{"data": "cifar"}"#).recipe, .study)
+    XCTAssertEqual(try read(#"{"data": "cifar", "recipe": "quick"}"#).recipe, .quick)
+    XCTAssertEqual(try read(#"{"lr": 1}"#, data: "cifar").configuration.encoder, .resnet18)
+    XCTAssertEqual(try read(#"{"epochs": 2}"#).configuration.steps, nil)
+    XCTAssertEqual(try read(#"{"epochs": null, "steps": null}"#).configuration.steps, 800)
+  }
+
+  func testMistakesInFiles() {
+    assertMistake(
+      #"{"weight-decay": 1}"#, "config.json: unknown key weight-decay; the nearest known one is weight_decay")
+    assertMistake(#"{"lr": "0.1"}"#, #"config.json: lr "0.1": should be a number above 0, up to 1000"#)
+    assertMistake(#"{"batch": 12.5}"#, "config.json: batch 12.5: should be a whole number from 2 to 1048576")
+    assertMistake(#"{"batch": true}"#, "config.json: batch true: should be a whole number from 2 to 1048576")
+    assertMistake(#"{"data": null}"#, "config.json: data null: should be shapes or a path")
+    assertMistake(#"{"shuffle": false}"#, "config.json: shuffle false: should be one of on, off")
+    assertMistake(#"{"epochs": 1, "steps": 2}"#, "config.json: both epochs and steps; should be one of them")
+    assertMistake(#"{"recipe": "slow"}"#, #"config.json: recipe "slow": should be one of quick, study"#)
+    assertMistake(
+      #"{"optimizer": "lars"}"#, #"config.json: optimizer "lars": not available in this version; should be sgd"#)
+    assertMistake("[1]", "--config config.json: should be a JSON object of settings")
+    XCTAssertThrowsError(try read(#"{"lr": }"#)) {
+      XCTAssertTrue("\($0)".hasPrefix("--config config.json: not valid JSON"))
+    }
+    XCTAssertThrowsError(try RunRequest(config: "quik", data: nil) { throw FileError($0, "is not there") }) {
+      XCTAssertEqual("\($0)", "--config quik: should be a recipe (quick, study) or a JSON file; is not there")
+    }
+  }
+
+  func testACompleteFileIsNeededWhereARunIsCompared() throws {
+    let json = Recipe.quick.configuration.json
+    let members = try XCTUnwrap(json.members)
+    XCTAssertEqual(try Configuration(json: json, from: "state.json"), Recipe.quick.configuration)
+    XCTAssertThrowsError(try Configuration(json: .object(members.filter { $0.key != "ema" }), from: "state.json")) {
+      XCTAssertEqual("\($0)", "state.json: lacks the key ema")
+    }
+  }
+
+  func testOnlySettingsThatShapeResultsStopAResume() {
+    var other = Recipe.quick.configuration
+    other.threads = 7
+    other.out = "elsewhere"
+    other.resume = .must
+    other.probeEvery = 5
+    other.checkpointEvery = 1
+    other.emaOn = .everyRank
+    XCTAssertEqual(Recipe.quick.configuration.resultDifferences(from: other), [])
+    other.lr = 0.3
+    other.bnScope = .local
+    other.initFile = "w"
+    XCTAssertEqual(Recipe.quick.configuration.resultDifferences(from: other), ["--bn-scope", "--init", "--lr"])
+  }
+
+  private func read(_ text: String, data: String? = nil) throws -> RunRequest {
+    try RunRequest(config: "config.json", data: data) { _ in Array(text.utf8) }
+  }
+
+  private func assertMistake(_ text: String, _ message: String, line: UInt = #line) {
+    XCTAssertThrowsError(try read(text), line: line) { XCTAssertEqual("\($0)", message, line: line) }
+  }
+}

@@ -1,0 +1,118 @@
+import Files
+import Foundation
+import Training
+import XCTest
+
+/// What a whole run leaves, and how it goes on.
+final class TrainerTests: XCTestCase {
+  let runs = TemporaryRuns()
+
+  func testARunLeavesWhatItsReadersRelyOn() throws {
+    let shown = Lines()
+    XCTAssertEqual(try runs.run("run", shown: shown) { $0.probeEvery = 5 }, .finished)
+
+    let metrics = try runs.metrics("run")
+    let steps = metrics.filter { $0["loss"] != nil }
+    XCTAssertEqual(steps.map { $0["step"]?.int }, Array(1...8))
+    XCTAssertEqual(
+      steps[0].members?.map(\.key),
+      ["step", "epoch", "loss", "lr", "tau", "positive_cosine", "negative_cosine", "images_per_second"])
+    XCTAssertEqual(steps.map { $0["epoch"]?.int }, [0, 0, 0, 0, 0, 0, 1, 1], "96 images, 16 a step")
+    XCTAssertEqual(steps[0]["lr"]?.double, 0.01, "half of the warm-up")
+    XCTAssertEqual(try XCTUnwrap(steps[0]["tau"]?.double), 0.9, accuracy: 1e-12)
+    let probes = metrics.filter { $0["loss"] == nil }
+    XCTAssertEqual(
+      probes.map { $0.members?.map(\.key) ?? [] }, [["step", "probe_accuracy"], ["step", "probe_accuracy"]])
+    XCTAssertEqual(probes.map { $0["step"]?.int }, [5, 8])
+
+    let summary = try runs.json("run/summary.json")
+    for key in [
+      "probe_accuracy", "random_encoder_accuracy", "positive_cosine", "negative_cosine", "seconds",
+      "images_per_second",
+    ] { XCTAssertNotNil(summary[key]?.double, key) }
+    XCTAssertEqual(summary["collapsed"]?.bool, false)
+    XCTAssertEqual(summary["steps"]?.int, 8)
+    XCTAssertEqual(summary["ranks"]?.int, 1)
+    XCTAssertEqual(summary["threads"]?.int, 1)
+    XCTAssertGreaterThan(summary["peak_rss_bytes"]?.int ?? 0, 1 << 20)
+    XCTAssertEqual(summary["probe_accuracy"], probes[1]["probe_accuracy"])
+    XCTAssertEqual(summary["positive_cosine"], steps[7]["positive_cosine"])
+
+    let config = try runs.json("run/config.json")
+    XCTAssertEqual(config["version"]?.string, byolDistVersion)
+    XCTAssertEqual(config["ranks"]?.int, 1)
+    for setting in Configuration.settings { XCTAssertNotNil(config[setting.key], setting.key) }
+
+    XCTAssertEqual(try AtomicDirectory.entries(of: runs("run/checkpoints")), ["step-00000006", "step-00000008"])
+    checkLastLines(shown, summary)
+  }
+
+  private func checkLastLines(_ shown: Lines, _ summary: JSON, line: UInt = #line) {
+    func number(_ key: String, _ format: String) -> String { String(format: format, summary[key]?.double ?? .nan) }
+    let wanted = [
+      "probe accuracy  \(number("probe_accuracy", "%.1f")) %   "
+        + "random encoder  \(number("random_encoder_accuracy", "%.1f")) %",
+      "cosine of z and z'  \(number("positive_cosine", "%.4f")) between views of one image, "
+        + "\(number("negative_cosine", "%.4f")) between images",
+      "not collapsed: images can be told apart",
+    ]
+    XCTAssertEqual(shown.all.suffix(3).map(String.init), wanted, line: line)
+  }
+
+  func testAFinishedRunShowsItsResultAgain() throws {
+    try runs.run("run")
+    let before = try runs.everything()
+    for policy in [ResumePolicy.auto, .must] {
+      let shown = Lines()
+      XCTAssertEqual(try runs.run("run", shown: shown) { $0.resume = policy }, .finished)
+      XCTAssertEqual(try runs.everything(), before)
+      checkLastLines(shown, try runs.json("run/summary.json"))
+    }
+  }
+
+  func testEndedBeforeItsSummaryItIsCompletedWithoutASecondProbeLine() throws {
+    try runs.run("run")
+    let (summary, metrics) = (try runs.json("run/summary.json"), try runs.text("run/metrics.jsonl"))
+    unlink(runs("run/summary.json"))
+    XCTAssertEqual(try runs.run("run"), .finished)
+    XCTAssertEqual(try runs.text("run/metrics.jsonl"), metrics)
+    let again = try runs.json("run/summary.json")
+    for key in ["probe_accuracy", "random_encoder_accuracy", "positive_cosine", "negative_cosine", "steps", "seconds"] {
+      XCTAssertEqual(again[key], summary[key], key)
+    }
+  }
+
+  func testThreadsChangeRoundingAlone() throws {
+    try runs.run("one")
+    try runs.run("two") { $0.threads = 2 }
+    let (one, two) = (try runs.losses("one"), try runs.losses("two"))
+    XCTAssertEqual(one.count, 8)
+    for (a, b) in zip(one, two) { XCTAssertEqual(a, b, accuracy: 1e-4 * abs(a)) }
+    XCTAssertEqual(try runs.json("two/summary.json")["threads"]?.int, 2)
+    // A run may go on with other threads.
+    XCTAssertEqual(try runs.run("two") { $0.threads = 1 }, .finished)
+  }
+
+  func testTheSeedIsWhatARunDependsOn() throws {
+    for (name, seed) in [("a", UInt64(7)), ("b", 7), ("c", 8)] { try runs.run(name) { $0.seed = seed } }
+    XCTAssertEqual(try runs.losses("a"), try runs.losses("b"))
+    XCTAssertEqual(try runs.checkpoint("a", step: 8), try runs.checkpoint("b", step: 8))
+    XCTAssertNotEqual(try runs.losses("a"), try runs.losses("c"))
+  }
+
+  func testALossThatIsNoNumberEndsTheRun() throws {
+    let trainer = try runs.trainer("run") {
+      ($0.encoderNorm, $0.projectorNorm, $0.predictorNorm) = (.none, .none, .none)
+      ($0.lr, $0.warmupSteps, $0.steps) = (1000, 0, 60)
+      $0.checkpointEvery = 0
+    }
+    XCTAssertThrowsError(try trainer.run()) { error in
+      XCTAssertEqual(ExitStatus(for: error), .failed)
+      let text = "\(error)"
+      XCTAssertTrue(text.hasPrefix("the loss of step "), text)
+      XCTAssertTrue(text.contains("is not finite: the weights have diverged; try a lower --lr"), text)
+    }
+    XCTAssertFalse(AtomicDirectory.exists(runs("run/summary.json")))
+    XCTAssertNil(try XCTUnwrap(try runs.metrics("run").last)["loss"]?.double, "null in the last line")
+  }
+}

@@ -1,0 +1,123 @@
+import Files
+import Training
+import XCTest
+import byol_dist
+
+final class CommandTests: XCTestCase {
+  func testNoCommandIsTrain() throws {
+    let none = try parse()
+    XCTAssertEqual(none, try parse("train"))
+    XCTAssertEqual(none, .train(RunRequest(configuration: Recipe.quick.configuration, recipe: .quick)))
+  }
+
+  func testBothFormsOfAFlag() throws {
+    let spaced = try trained("--lr", "0.5", "--bn-scope", "ghost:4")
+    XCTAssertEqual(spaced, try trained("--lr=0.5", "--bn-scope=ghost:4"))
+    XCTAssertEqual(spaced.configuration.lr, 0.5)
+    XCTAssertEqual(spaced.configuration.bnScope, .ghost(4))
+    XCTAssertEqual(try trained("--out=a=b").configuration.out, "a=b")
+  }
+
+  func testDataDecidesTheRecipe() throws {
+    XCTAssertEqual(try trained("--data", "cifar").recipe, .study)
+    XCTAssertEqual(try trained("--data", "shapes").recipe, .study)
+    let both = try trained("--data", "cifar", "--config", "quick")
+    XCTAssertEqual(both.recipe, .quick)
+    XCTAssertEqual(both.configuration.data, "cifar")
+  }
+
+  func testEpochsAndStepsReplaceEachOther() throws {
+    let epochs = try trained("--epochs", "3").configuration
+    XCTAssertEqual(epochs.epochs, 3)
+    XCTAssertNil(epochs.steps)
+    let steps = try trained("--data", "x", "--steps", "20").configuration
+    XCTAssertEqual(steps.steps, 20)
+    XCTAssertNil(steps.epochs)
+    assertUsage("--epochs and --steps: both given; should be one of them", "--steps", "1", "--epochs", "2")
+  }
+
+  func testFlagsOverrideTheFile() throws {
+    let request = try trained("--config", "my.json", "--lr", "0.3", files: ["my.json": #"{"lr": 0.1, "dim": 64}"#])
+    XCTAssertEqual(request.file, "my.json")
+    XCTAssertEqual(request.configuration.lr, 0.3)
+    XCTAssertEqual(request.configuration.dim, 64)
+    XCTAssertEqual(request.recipe, .quick)
+  }
+
+  func testMistakesInFlags() {
+    assertUsage("unknown flag --warmup-step; the nearest known one is --warmup-steps", "--warmup-step", "5")
+    assertUsage("unknown flag --check; the nearest known one is --checkpoint-every", "--check", "5")
+    assertUsage("unknown flag --confg; the nearest known one is --config", "--confg", "quick")
+    assertUsage("--lr: given twice; should be given once", "--lr", "1", "--lr=2")
+    assertUsage("--lr: lacks its value; should be --lr VALUE", "--lr")
+    assertUsage("--out: lacks its value; should be --out VALUE", "--out", "--lr", "1")
+    assertUsage("unexpected argument cifar; should be --FLAG VALUE, see --help", "--lr", "1", "cifar")
+    assertUsage("unexpected argument -n; should be --FLAG VALUE, see --help", "-n", "2")
+    assertUsage("--lr -1: should be a number above 0, up to 1000", "--lr", "-1")
+    assertUsage("--out \"\": should be a directory's path", "--out=")
+    assertUsage("--optimizer lars: not available in this version; should be sgd", "--optimizer", "lars")
+    assertUsage("--method simclr: should be byol", "--method", "simclr")
+  }
+
+  func testMistakesInCommands() {
+    assertUsage("unknown command trian; the nearest known one is train", "trian", "--lr", "1")
+    assertUsage("study: not available in this version; should be train or data preview", "study", "--rows", "x")
+    assertUsage("data: lacks what to do; should be data preview", "data")
+    assertUsage("data show: unknown; should be data preview", "data", "show")
+  }
+
+  func testPreview() throws {
+    guard case .preview(let request) = try parse("data", "preview", "--out", "a.png", "--seed", "3", "--count", "5")
+    else { return XCTFail("no preview") }
+    XCTAssertEqual(request.out, "a.png")
+    XCTAssertEqual(request.count, 5)
+    XCTAssertEqual(request.configuration.seed, 3)
+    XCTAssertEqual(request.configuration.data, "shapes")
+    assertUsage("data preview: lacks --out; should be --out FILE.png", "data", "preview")
+    assertUsage("--out a.jpg: should be the name of a PNG file, FILE.png", "data", "preview", "--out", "a.jpg")
+    assertUsage("unknown flag --lr; the nearest known one is --out", "data", "preview", "--lr", "1")
+  }
+
+  func testHelpAndVersion() throws {
+    XCTAssertEqual(try parse("--help"), .help(.program))
+    XCTAssertEqual(try parse("train", "--lr", "x", "--help"), .help(.train))
+    XCTAssertEqual(try parse("data", "preview", "-h"), .help(.preview))
+    XCTAssertEqual(try parse("--version"), .version)
+  }
+
+  func testHelpNamesEveryFlagAndNoMissingPolicy() {
+    let help = HelpText.text(on: .train)
+    for setting in Configuration.settings { XCTAssertTrue(help.contains("  --\(setting.name) "), setting.name) }
+    XCTAssertTrue(help.contains("[quick 0.2, study 0.8]"))
+    XCTAssertFalse(help.contains("lars"))
+    XCTAssertFalse(HelpText.text(on: .program).contains("bench"))
+    for line in help.split(separator: "\n") { XCTAssertLessThanOrEqual(line.count, 120) }
+  }
+
+  // MARK: -
+
+  private func parse(_ arguments: String..., files: [String: String] = [:]) throws -> Command {
+    try parse(arguments, files: files)
+  }
+
+  private func parse(_ arguments: [String], files: [String: String]) throws -> Command {
+    try Command(arguments) { path in
+      guard let text = files[path] else { throw FileError(path, "is not there") }
+      return Array(text.utf8)
+    }
+  }
+
+  private func trained(_ arguments: String..., files: [String: String] = [:]) throws -> RunRequest {
+    guard case .train(let request) = try parse(arguments, files: files) else {
+      throw UsageError("no training: \(arguments)")
+    }
+    return request
+  }
+
+  private func assertUsage(_ message: String, _ arguments: String..., line: UInt = #line) {
+    XCTAssertThrowsError(try parse(arguments, files: [:]), line: line) {
+      XCTAssertEqual("\($0)", message, line: line)
+      XCTAssertTrue($0 is UsageError, line: line)
+    }
+  }
+}
