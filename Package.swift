@@ -32,9 +32,12 @@ let package = Package(
     floor("Methods", ["Kernels", "Collectives", "Layers"]),
     floor("Evaluation", ["Kernels", "Collectives", "COpenBLAS"]),
     floor("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    floor("Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Files", "COpenBLAS"]),
     .executableTarget(
       name: "byol-dist",
-      dependencies: ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files"],
+      dependencies: [
+        "Benchmarks", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files",
+      ],
       swiftSettings: vector),
     // What tests of networks share: fixtures by torch's names, distances, rigs around single layers.
     .target(

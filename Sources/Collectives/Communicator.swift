@@ -109,14 +109,6 @@ public final class Communicator: @unchecked Sendable {
     exit(told ? 0 : status)
   }
 
-  /// Whether what this process prints ends up on a terminal. mpirun gives every rank a pseudo-terminal of its own, so
-  /// under mpirun the answer is where mpirun itself prints.
-  public static var outputIsTerminal: Bool {
-    guard ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_RANK"] != nil else { return isatty(1) == 1 }
-    let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(getppid())/fd/1")
-    return ["/dev/pts/", "/dev/tty", "/dev/console"].contains { target?.hasPrefix($0) == true }
-  }
-
   /// Ends the job on all ranks: prints one line with this rank and its host on the standard error stream, and exits
   /// with `status`. For what the ranks cannot agree on any more.
   public func abort(reason: String, status: Int32) -> Never {

@@ -16,7 +16,8 @@ public final class AlignedBuffer: @unchecked Sendable {
     var raw: UnsafeMutableRawPointer?
     let status = posix_memalign(&raw, huge ? 2 << 20 : 64, bytes)
     guard status == 0, let raw else { fatalError("out of memory: \(bytes) bytes") }
-    if huge { madvise(raw, bytes, 14 /* MADV_HUGEPAGE */) }
+    let hugePages: Int32 = 14  // MADV_HUGEPAGE, which Glibc does not export
+    if huge { madvise(raw, bytes, hugePages) }
     memset(raw, 0, bytes)
     pointer = raw.bindMemory(to: Float.self, capacity: max(count, 16))
     self.count = count

@@ -24,45 +24,27 @@ public enum Pooling {
     }
   }
 
+  /// Visits the window's places one by one, all channels of each: plain loops over channels become vector code.
   @inline(__always)
   private static func maxOfWindow(
     _ map: UnsafePointer<Float>, _ i: Int, _ j: Int, _ height: Int, _ width: Int, _ channels: Int,
     _ output: UnsafeMutablePointer<Float>, _ chosen: UnsafeMutablePointer<UInt8>?
   ) {
-    let rows = max(0, 2 * i - 1)...min(height - 1, 2 * i + 1)
-    let columns = max(0, 2 * j - 1)...min(width - 1, 2 * j + 1)
-    let whole = channels & ~7
-    var c = 0
-    while c < whole {
-      var best = SIMD8<Float>(repeating: -.infinity)
-      var which = SIMD8<Int32>(repeating: 0)
-      for y in rows {
-        for x in columns {
-          let value = load8(map + (y * width + x) * channels + c)
-          let larger = value .> best
-          best.replace(with: value, where: larger)
-          which.replace(with: Int32((y - 2 * i + 1) * 3 + x - 2 * j + 1), where: larger)
+    output.update(repeating: -.infinity, count: channels)
+    for y in max(0, 2 * i - 1)...min(height - 1, 2 * i + 1) {
+      for x in max(0, 2 * j - 1)...min(width - 1, 2 * j + 1) {
+        let place = map + (y * width + x) * channels
+        guard let chosen else {
+          for c in 0..<channels { output[c] = place[c] > output[c] ? place[c] : output[c] }
+          continue
+        }
+        let which = UInt8(truncatingIfNeeded: (y - 2 * i + 1) * 3 + x - 2 * j + 1)
+        for c in 0..<channels {
+          let larger = place[c] > output[c]
+          output[c] = larger ? place[c] : output[c]
+          chosen[c] = larger ? which : chosen[c]
         }
       }
-      store8(best, output + c)
-      if let chosen {
-        UnsafeMutableRawPointer(chosen + c).storeBytes(
-          of: SIMD8<UInt8>(truncatingIfNeeded: which), as: SIMD8<UInt8>.self)
-      }
-      c += 8
-    }
-    while c < channels {
-      var best = -Float.infinity
-      var which = 0
-      for y in rows {
-        for x in columns where map[(y * width + x) * channels + c] > best {
-          best = map[(y * width + x) * channels + c]
-          which = (y - 2 * i + 1) * 3 + x - 2 * j + 1
-        }
-      }
-      output[c] = best
-      chosen?[c] = UInt8(which)
-      c += 1
     }
   }
 
@@ -90,36 +72,14 @@ public enum Pooling {
     _ gradient: UnsafePointer<Float>, _ chosen: UnsafePointer<UInt8>, _ base: Int, _ y: Int, _ x: Int,
     _ outHeight: Int, _ outWidth: Int, _ channels: Int, _ into: UnsafeMutablePointer<Float>
   ) {
-    let rows = (y / 2)...min(outHeight - 1, (y + 1) / 2)
-    let columns = (x / 2)...min(outWidth - 1, (x + 1) / 2)
-    let whole = channels & ~7
-    var c = 0
-    while c < whole {
-      var sum = SIMD8<Float>.zero
-      for i in rows {
-        for j in columns {
-          let at = (base + i * outWidth + j) * channels + c
-          let which = UInt8(truncatingIfNeeded: (y - 2 * i + 1) * 3 + x - 2 * j + 1)
-          let codes = UnsafeRawPointer(chosen + at).loadUnaligned(as: SIMD8<UInt8>.self)
-          let wide = SIMD8<Int32>(truncatingIfNeeded: codes)
-          var value = load8(gradient + at)
-          value.replace(with: 0, where: wide .!= Int32(which))
-          sum += value
-        }
+    into.update(repeating: 0, count: channels)
+    for i in (y / 2)...min(outHeight - 1, (y + 1) / 2) {
+      for j in (x / 2)...min(outWidth - 1, (x + 1) / 2) {
+        let at = (base + i * outWidth + j) * channels
+        let (values, codes) = (gradient + at, chosen + at)
+        let which = UInt8(truncatingIfNeeded: (y - 2 * i + 1) * 3 + x - 2 * j + 1)
+        for c in 0..<channels { into[c] += codes[c] == which ? values[c] : 0 }
       }
-      store8(sum, into + c)
-      c += 8
-    }
-    while c < channels {
-      var sum: Float = 0
-      for i in rows {
-        for j in columns {
-          let at = (base + i * outWidth + j) * channels + c
-          if Int(chosen[at]) == (y - 2 * i + 1) * 3 + x - 2 * j + 1 { sum += gradient[at] }
-        }
-      }
-      into[c] = sum
-      c += 1
     }
   }
 

@@ -92,6 +92,9 @@ public final class ResNet {
 
   deinit { chosen?.deallocate() }
 
+  /// Every convolution, the stem's first.
+  var convolutions: [ConvolutionShape] { [stem.shape] + blocks.flatMap(\.convolutions) }
+
   /// images NHWC [images x size x size x 3] to features [images x features]; the result lives until the next call.
   public func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
     self.input = input
@@ -160,5 +163,16 @@ extension EncoderShape {
     return ConvolutionShape(
       images: images, height: imageSize, width: imageSize, inputChannels: 3, outputChannels: width, kernel: kernel,
       stride: stride, padding: kernel / 2)
+  }
+}
+
+extension EncoderShape {
+  /// Every convolution of the network, in the order of the forward pass, downsampling ones included.
+  public func convolutions(images: Int) -> [ConvolutionShape] {
+    let scope = BatchNormGroup.local
+    let context = NetworkContext(
+      team: ThreadTeam(threads: 1), scratch: Scratch(), maps: SharedMaps(),
+      layout: BatchLayout(views: 1, imagesPerView: images), scope: scope, keepsActivations: false)
+    return ResNet("", shape: self, plan: ParameterPlan(), context: context).convolutions
   }
 }

@@ -63,6 +63,8 @@ package final class ResidualBlock {
     reserve(floats)
   }
 
+  var convolutions: [ConvolutionShape] { (units + [downsample].compactMap { $0 }).map(\.shape) }
+
   private func reserve(_ outputFloats: Int) {
     let largest = units.map { max($0.inputFloats, $0.outputFloats) }.max() ?? 0
     _ = context.shared(.activation, units.map(\.outputFloats).max() ?? 0)

@@ -117,6 +117,13 @@ public final class BYOL {
     return loss
   }
 
+  /// Floating-point operations that direct convolutions would take for one view of one image in a step: the online and
+  /// the target's forward pass, the filters' gradients, and the inputs' but for the stem.
+  public var convolutionWorkPerImage: Double {
+    let works = shape.encoder.convolutions(images: 1).map(\.workPerImage)
+    return 4 * works.reduce(0, +) - (works.first ?? 0)
+  }
+
   /// The online encoder's features in evaluation phase, [images x features], at most `layout.images` at a time; valid
   /// until the next pass.
   public func features(of pixels: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {

@@ -9,14 +9,7 @@ enum Available {
   static let headNorms: [NormKind] = [.bn, .ln, .none]
   static let optimizers: [OptimizerKind] = [.sgd]
 
-  static let scopeForms = ["sync", "local", "ghost:N"]
-
-  @Sendable static func has(scope: BatchNormScope) -> Bool {
-    switch scope {
-    case .sync, .local, .ghost: true
-    case .node, .group: false
-    }
-  }
+  static let scopeForms = ["sync", "node", "group:K", "local", "ghost:N"]
 }
 
 extension Configuration {

@@ -49,7 +49,7 @@ extension Configuration {
       "what normalises the predictor's hidden layer"),
     .init(
       "bn-scope", \.bnScope, forms: Available.scopeForms, in: .networks,
-      "the images that share batch-norm statistics", isAvailable: Available.has),
+      "the images that share batch-norm statistics", isAvailable: { _ in true }),
     .init(
       optional: "init", \.initFile, "FILE", in: .networks, expects: "a safetensors file",
       "starting weights by tensor name"

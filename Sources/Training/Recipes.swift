@@ -24,6 +24,6 @@ public enum Recipe: String, CaseIterable, Codable, Sendable {
     return settings
   }
 
-  /// The recipe in force where none is named: `quick` for the embedded data set, `study` for others.
-  public static func standard(for data: String?) -> Recipe { data == nil || data == "shapes" ? .quick : .study }
+  /// The recipe in force where none is named: `quick` without data, `study` with it.
+  public static func standard(for data: String?) -> Recipe { data == nil ? .quick : .study }
 }

@@ -1,9 +1,9 @@
 import Foundation
 
 /// Threads per rank: what the user said, or the cores that this process may use shared with the host's other ranks.
-enum ThreadCount {
+public enum ThreadCount {
   /// A rank that mpirun bound to cores of its own has those; unbound ranks share the host.
-  static func resolve(_ requested: Int?, ranksOnHost: Int) -> Int {
+  public static func resolve(_ requested: Int?, ranksOnHost: Int) -> Int {
     if let requested { return requested }
     // Foundation counts the cores of the process's affinity mask as active.
     let usable = ProcessInfo.processInfo.activeProcessorCount

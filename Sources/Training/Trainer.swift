@@ -196,7 +196,7 @@ public final class Trainer {
 
 extension Configuration {
   /// The networks; the image size must have been resolved.
-  var modelShape: ModelShape {
+  public var modelShape: ModelShape {
     ModelShape(
       encoder: EncoderShape(kind: encoder, width: width, stem: stem, imageSize: imageSize, norm: encoderNorm),
       hidden: hidden, dimensions: dim, projectorNorm: projectorNorm, predictorNorm: predictorNorm)

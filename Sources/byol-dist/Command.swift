@@ -4,18 +4,19 @@ import Training
 package enum Command: Equatable {
   case train(RunRequest)
   case preview(PreviewRequest)
+  case bench(BenchRequest)
   case help(HelpTopic)
   case version
 }
 
 package enum HelpTopic: Equatable {
-  case program, train, preview
+  case program, train, preview, bench
 }
 
 extension Command {
   /// Commands of the contract that this version does not have.
-  private static let later = ["eval", "study", "bench", "export", "report"]
-  private static let present = ["train", "data"]
+  private static let later = ["eval", "study", "export", "report"]
+  private static let present = ["train", "data", "bench"]
 
   /// Reads the arguments after the program's name; no command means `train`.
   /// - Parameter read: the bytes of the file that `--config` names.
@@ -31,8 +32,9 @@ extension Command {
       switch word {
       case nil, "train": self = try Self.train(rest, read: read)
       case "data": self = try Self.data(rest)
+      case "bench": self = try Self.bench(rest)
       case .some(let word) where Self.later.contains(word):
-        throw UsageError("\(word): not available in this version; should be train or data preview")
+        throw UsageError("\(word): not available in this version; should be train, data preview or bench")
       case .some(let word):
         throw UsageError(
           "unknown command \(shown(word)); the nearest known one is \(nearest(to: word, among: Self.present))")
@@ -62,6 +64,25 @@ extension Command {
     case nil: throw UsageError("data: lacks what to do; should be data preview")
     case .some(let word): throw UsageError("data \(shown(word)): unknown; should be data preview")
     }
+  }
+
+  private static func bench(_ arguments: [String]) throws -> Command {
+    let kinds = BenchRequest.Kind.allCases.map(\.rawValue)
+    guard let word = arguments.first else {
+      throw UsageError("bench: lacks what to measure; should be one of \(kinds.joined(separator: ", "))")
+    }
+    if asksForHelp(arguments) { return .help(.bench) }
+    guard let kind = BenchRequest.Kind(rawValue: word) else {
+      throw UsageError(
+        "bench \(shown(word)): unknown; the nearest known one is bench \(nearest(to: word, among: kinds))")
+    }
+    var request = BenchRequest(kind)
+    // The one flag without a value.
+    request.json = arguments.contains("--json")
+    let flags = try Flags(
+      arguments.dropFirst().filter { $0 != "--json" }, known: BenchRequest.settings.map(\.name) + ["json"])
+    try flags.set(BenchRequest.settings, in: &request)
+    return .bench(request)
   }
 
   private static func asksForHelp(_ arguments: [String]) -> Bool {

@@ -14,6 +14,7 @@ package enum HelpText {
     case .program: program
     case .train: train
     case .preview: preview
+    case .bench: bench
     }
   }
 
@@ -24,6 +25,7 @@ package enum HelpText {
 
       train          pretrain an encoder; the default
       data preview   draw images of a data set above their two views
+      bench step | collectives | kernels   measure this machine
 
       --help         this, or after a command its flags: byol-dist train --help
       --version
@@ -44,6 +46,18 @@ package enum HelpText {
   private static var preview: String {
     let rows = rows(of: PreviewRequest.settings) { $0.text(in: PreviewRequest()) }
     return (["usage: byol-dist data preview --out FILE.png [--FLAG VALUE]...\n"] + rows).joined(separator: "\n")
+  }
+
+  private static var bench: String {
+    let rows = rows(of: BenchRequest.settings) { $0.text(in: BenchRequest(.step)) }
+    let json = option("json", "", "one JSON object instead of a table")
+    return
+      ([
+        "usage: [mpirun -n RANKS] byol-dist bench step|collectives|kernels [--FLAG VALUE]...\n",
+        "  step         median step, images/s, where the time goes, convolution work beside OpenBLAS's sgemm",
+        "  collectives  latency and bandwidth by size",
+        "  kernels      each convolution of the network by algorithm\n",
+      ] + rows + [json]).joined(separator: "\n")
   }
 
   /// A default, or both where the recipes differ.

@@ -1,3 +1,4 @@
+import Collectives
 import Files
 import Foundation
 import Images
@@ -26,11 +27,11 @@ package struct LaunchPlace: Equatable, Sendable {
   func stop(_ message: String, status: ExitStatus) -> Never {
     if rank == 0 {
       printError(message)
-    } else {
+    } else if getenv("BYOL_DIST_STATUS_FILE") == nil {
       // mpirun kills all ranks at the first failed one; rank 0 must have spoken by then.
       Thread.sleep(forTimeInterval: 2)
     }
-    exit(status.rawValue)
+    Communicator.finish(status: status.rawValue)
   }
 
   /// The same for a reason that hosts may not share: the first rank of each prints.

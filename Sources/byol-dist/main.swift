@@ -17,6 +17,7 @@ if !missing.isEmpty {
 do {
   switch try Command(Array(CommandLine.arguments.dropFirst()), read: readFile) {
   case .train(let request): try train(request, on: place)
+  case .bench(let request): try request.run()
   case .preview(let request): if place.rank == 0 { try request.run() }
   case .help(let topic): if place.rank == 0 { print(HelpText.text(on: topic)) }
   case .version: if place.rank == 0 { print("byol-dist \(byolDistVersion)") }

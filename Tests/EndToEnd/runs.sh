@@ -192,7 +192,7 @@ case_data() {
   wrong "no test images" "$bad" test_batch.bin
   cp "$work/data/test_batch.bin" "$bad"
   head -c $((record * 50 + 700)) "$work/data/data_batch_1.bin" >"$bad/data_batch_1.bin"
-  on=3 wrong "a file that is cut short, on three ranks" "$bad/data_batch_1.bin" "record 50" "700 of 3073"
+  on=4 wrong "a file that is cut short, on four ranks" "$bad/data_batch_1.bin" "record 50" "700 of 3073"
   cp "$work/data/data_batch_1.bin" "$bad/data_batch_1.bin"
   printf '\013' | dd of="$bad/data_batch_1.bin" bs=1 seek=$((record * 7)) conv=notrunc status=none
   wrong "a label that is none" "$bad/data_batch_1.bin" "record 7" "label 11"

@@ -65,8 +65,6 @@ case_ranks() {
   check "--threads follows the plan" 0 "arguments [\"--steps\", \"5\", \"--threads\", \"$cores\"]"
   launch data preview
   check "a command that computes nothing gets one rank" 0 "ranks 1 "
-  launch -n 1 train
-  check "a file is no terminal" 0 "terminal false"
 }
 
 case_mistakes() {
@@ -79,6 +77,14 @@ case_mistakes() {
   printf '# two\nlocalhost slots=1\nlocalhost slots=x\n' >"$work/hosts"
   launch --hosts "$work/hosts"
   check "a bad line of the host file" 2 "line 3"
+}
+
+case_product() {
+  # The program itself. Were the status not told by the file, mpirun would sleep for longer than `launch` waits.
+  OMPI_MCA_odls_base_sigkill_timeout=30 BYOL_DIST_PROGRAM=${program%/*}/byol-dist launch -n 3 train --batch x
+  check "a mistake ends byol-dist at once, by one line" 2 "byol-dist: "
+  [ "$(grep -c . "$work/out")" = 1 ] || status=lines
+  check "nothing else is printed" 2 "--batch"
 }
 
 case_hosts() {
@@ -122,7 +128,7 @@ case_signals() {
   OMPI_MCA_odls_base_sigkill_timeout=4 signalled "TERM at mpirun" TERM mpirun
 }
 
-for name in statuses ranks mistakes hosts restarts signals; do
+for name in statuses ranks mistakes product hosts restarts signals; do
   if [[ "launch: $name" == *"$filter"* ]]; then "case_$name"; fi
 done
 echo "$passed passed, $failed failed"

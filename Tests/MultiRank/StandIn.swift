@@ -16,7 +16,7 @@ enum StandIn {
     do {
       if world.rank == 0 {
         let threads = environment["OPENBLAS_NUM_THREADS"] ?? "none"
-        print("ranks \(world.size) threads \(threads) terminal \(Communicator.outputIsTerminal) arguments", arguments)
+        print("ranks \(world.size) threads \(threads) arguments", arguments)
         fflush(nil)
       }
       switch words[0] {

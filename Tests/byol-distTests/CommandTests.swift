@@ -20,7 +20,7 @@ final class CommandTests: XCTestCase {
 
   func testDataDecidesTheRecipe() throws {
     XCTAssertEqual(try trained("--data", "cifar").recipe, .study)
-    XCTAssertEqual(try trained("--data", "shapes").recipe, .quick)
+    XCTAssertEqual(try trained("--data", "shapes").recipe, .study)
     let both = try trained("--data", "cifar", "--config", "quick")
     XCTAssertEqual(both.recipe, .quick)
     XCTAssertEqual(both.configuration.data, "cifar")
