@@ -29,6 +29,8 @@ bin=$(swift build -c release --show-bin-path)
 program=$bin/byol-dist
 "$bin/multirank-tests" --child tiny-data "$work/data"
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+# mpirun waits twice as long for the other ranks of one that was killed.
+export OMPI_MCA_odls_base_sigkill_timeout=1
 tiny=(--config quick --data "$work/data" --width 4 --hidden 16 --dim 8 --batch 16 --ema 0.9 --threads 1)
 
 # --- running and judging -----------------------------------------------------------------------------------------------
