@@ -28,7 +28,9 @@ struct Runs {
     settings.width = 4
     (settings.hidden, settings.dim) = (16, 8)
     (settings.batch, settings.steps) = (Self.batch, 6)
-    (settings.lr, settings.warmupSteps, settings.ema) = (0.02, 2, 0.9)
+    // Ranks' sums differ by rounding, now and then a ReLU flips by it, and a gradient jumps by a percent: at this rate
+    // the loss moves by 2e-3 through the updates and by less than 1e-4 through such a jump.
+    (settings.lr, settings.warmupSteps, settings.ema, settings.seed) = (5e-5, 2, 0.9, 6)
     settings.checkpointEvery = 0
     settings.threads = 1
     settings.out = self(name)
