@@ -32,7 +32,7 @@ let package = Package(
     floor("Methods", ["Kernels", "Collectives", "Layers"]),
     floor("Evaluation", ["Kernels", "Collectives", "COpenBLAS"]),
     floor("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
-    floor("Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Files", "COpenBLAS"]),
+    floor("Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Files"]),
     .executableTarget(
       name: "byol-dist",
       dependencies: [

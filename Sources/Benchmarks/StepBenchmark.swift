@@ -64,7 +64,7 @@ public struct StepBenchmark {
       shares[phase] = try world.allReduce(mine, .sum) / Double(world.size) * 1000
     }
     let work = Double(settings.batch) * 2 * step.method.convolutionWorkPerImage
-    let product = try world.allReduce(MatrixProductPeak.measure(threads: threads), .sum)
+    let product = try world.allReduce(ConvolutionTiming.blasPeak(), .sum)
     return Result(
       medianStep: median * 1000, imagesPerSecond: Double(settings.batch) / median, phases: shares,
       convolutionRate: work / median * 1e-9, productRate: product, ranks: world.size, threads: threads, peakBytes: peak)

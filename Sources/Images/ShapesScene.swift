@@ -7,21 +7,25 @@ package struct ShapesDifficulty: Sendable {
   /// rotation, so that nearly every crop shows one and the form is what two crops share.
   package var figures: ClosedRange<Int> = 4...6
   package var radius: ClosedRange<Double> = 0.13...0.24
+  /// How far a figure is turned to either side, in degrees.
+  package var turn = 25.0
   /// How far colours may lie from grey. Two views of an image share its colours more surely than its form, so vivid
   /// colours are what a network would learn instead.
-  package var vividness = 0.15
-  /// Least difference of luma between form and background.
-  package var contrast = 0.3
+  package var vividness = 0.03
+  /// The background's grey before colour; a figure's may be any.
+  package var backdrop: ClosedRange<Double> = 0.25...0.4
+  /// How much lighter than the background a figure is at least, in luma.
+  package var contrast = 0.25
   /// Amplitude of the background's waves, and of those on the form.
-  package var texture: ClosedRange<Double> = 0.01...0.06
+  package var texture: ClosedRange<Double> = 0...0.02
   /// Small marks strewn over the image, and their radius.
-  package var marks: ClosedRange<Int> = 1...3
+  package var marks: ClosedRange<Int> = 0...1
   package var markRadius: ClosedRange<Double> = 0.03...0.07
   /// How much brighter one edge of the image is than its middle, and how far the whole may be dimmed.
-  package var lighting = 0.25
-  package var dimmest = 0.7
+  package var lighting = 0.05
+  package var dimmest = 0.95
   /// Deviation of each pixel's noise.
-  package var noise = 0.02
+  package var noise = 0.005
 
   package init() {}
 }
@@ -57,7 +61,7 @@ struct ShapesScene {
   var noise: Float
 
   init(form: Form, difficulty: ShapesDifficulty, random: inout CounterRandom) {
-    background = Self.color(difficulty, &random)
+    background = Self.color(difficulty, difficulty.backdrop, &random)
     waves = (0..<2).map { _ in Self.wave(difficulty, &random) }
     formWave = Self.wave(difficulty, &random)
     figures = Self.marks(difficulty, &random) + Self.figures(form, background, difficulty, &random)
@@ -83,11 +87,11 @@ struct ShapesScene {
           return (dx * dx + dy * dy).squareRoot() > 0.95 * (Float(radius) + other.radius)
         }
         if isFree {
-          var color = Self.color(difficulty, &random)
-          while abs(luma(color) - luma(background)) < Float(difficulty.contrast) {
-            color = Self.color(difficulty, &random)
+          var color = Self.color(difficulty, 0.05...0.95, &random)
+          while luma(color) - luma(background) < Float(difficulty.contrast) {
+            color = Self.color(difficulty, 0.05...0.95, &random)
           }
-          figures.append(figure(form, x: x, y: y, radius: radius, color: color, &random))
+          figures.append(figure(form, x: x, y: y, radius: radius, color: color, turn: difficulty.turn, &random))
           break
         }
       }
@@ -102,7 +106,7 @@ struct ShapesScene {
       return figure(
         kinds[integer(0...kinds.count - 1, &random)], x: random.uniform(), y: random.uniform(),
         radius: random.uniform(difficulty.markRadius.lowerBound, difficulty.markRadius.upperBound),
-        color: color(difficulty, &random), &random)
+        color: color(difficulty, 0.05...0.95, &random), turn: 180, &random)
     }
   }
 
@@ -110,8 +114,10 @@ struct ShapesScene {
     range.lowerBound + Int(random.uniform() * Double(range.count))
   }
 
-  private static func color(_ difficulty: ShapesDifficulty, _ random: inout CounterRandom) -> Color {
-    let grey = Float(random.uniform(0.1, 0.9))
+  private static func color(
+    _ difficulty: ShapesDifficulty, _ greys: ClosedRange<Double>, _ random: inout CounterRandom
+  ) -> Color {
+    let grey = Float(random.uniform(greys.lowerBound, greys.upperBound))
     let reach = difficulty.vividness
     return Color(
       grey + Float(random.uniform(-reach, reach)), grey + Float(random.uniform(-reach, reach)),
@@ -131,9 +137,10 @@ struct ShapesScene {
   }
 
   private static func figure(
-    _ form: Form, x: Double, y: Double, radius: Double, color: Color, _ random: inout CounterRandom
+    _ form: Form, x: Double, y: Double, radius: Double, color: Color, turn: Double,
+    _ random: inout CounterRandom
   ) -> Figure {
-    let angle = random.uniform(0, 2 * Double.pi)
+    let angle = random.uniform(-turn, turn) * Double.pi / 180
     return Figure(
       form: form, x: Float(x), y: Float(y), cosine: Float(cos(angle)), sine: Float(sin(angle)), radius: Float(radius),
       color: color)

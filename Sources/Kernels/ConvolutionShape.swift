@@ -42,10 +42,3 @@ public struct ConvolutionShape: Hashable, Sendable {
     2 * Double(images * outputHeight * outputWidth) * Double(filterSize)
   }
 }
-
-extension ConvolutionShape {
-  /// Floating-point operations of one image in a direct convolution, padding counted.
-  public var workPerImage: Double {
-    2 * Double(outputHeight * outputWidth) * Double(kernel * kernel * inputChannels) * Double(outputChannels)
-  }
-}

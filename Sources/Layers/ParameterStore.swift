@@ -116,6 +116,11 @@ public final class ParameterStore {
     values = AlignedBuffer(count: plan.floats)
     gradients = AlignedBuffer(count: trained ? plan.floats : 0)
     running = AlignedBuffer(count: plan.bufferFloats)
+    resetRunningStatistics()
+  }
+
+  /// Means 0 and variances 1.
+  public func resetRunningStatistics() {
     for buffer in buffers { (running.pointer + buffer.offset).update(repeating: buffer.start, count: buffer.count) }
   }
 

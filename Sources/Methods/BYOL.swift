@@ -120,7 +120,7 @@ public final class BYOL {
   /// Floating-point operations that direct convolutions would take for one view of one image in a step: the online and
   /// the target's forward pass, the filters' gradients, and the inputs' but for the stem.
   public var convolutionWorkPerImage: Double {
-    let works = shape.encoder.convolutions(images: 1).map(\.workPerImage)
+    let works = shape.encoder.convolutions(images: 1).map { $0.operations(images: 1) }
     return 4 * works.reduce(0, +) - (works.first ?? 0)
   }
 

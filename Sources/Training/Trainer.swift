@@ -112,7 +112,7 @@ public final class Trainer {
     return .finished
   }
 
-  /// Weights and probes of step 0, or those of a checkpoint.
+  /// Weights of step 0, or those of a checkpoint.
   private func begin() throws {
     CollectiveWatchdog.note("loading", step: start.step)
     method.initialize(seed: settings.seed)
@@ -120,8 +120,6 @@ public final class Trainer {
       try restore(start)
       return
     }
-    progress.randomAccuracy = try probeAccuracy()
-    say("random encoder: probe \(percent(progress.randomAccuracy))")
     if let path = settings.initFile { try loadInit(path) }
   }
 
@@ -158,7 +156,7 @@ public final class Trainer {
 
   /// Writes the step down and shows it.
   private func settle(step: Int, _ measures: StepMeasures, seconds: Double) throws {
-    progress.add(measures, seconds: seconds)
+    progress.note(measures)
     let rate = Double(settings.batch) / seconds
     let epoch = step / sampler.stepsPerEpoch
     try onRoot { record in

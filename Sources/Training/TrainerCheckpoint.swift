@@ -28,7 +28,6 @@ extension Trainer {
           ],
           state: [
             "ranks": JSON(world.size), "seed": JSON(settings.seed),
-            "random_encoder_accuracy": JSON(progress.randomAccuracy),
             "positive_cosine": JSON(progress.positiveCosine), "negative_cosine": JSON(progress.negativeCosine),
           ])
       }
@@ -55,7 +54,6 @@ extension Trainer {
       RunningStatistics.restore(
         try world.broadcast(ownStatistics, from: 0), to: method, communicator: world)
     }
-    progress.randomAccuracy = start.state["random_encoder_accuracy"]?.double ?? 0
     progress.positiveCosine = start.state["positive_cosine"]?.double ?? 0
     progress.negativeCosine = start.state["negative_cosine"]?.double ?? 0
     say("resumed from step \(start.step) of \(totalSteps)")

@@ -18,6 +18,19 @@ extension Trainer {
     return try world.broadcast([accuracy], from: 0)[0]
   }
 
+  /// The probe's accuracy on the encoder as the seed starts it: what learning is measured against. Made at the end, so
+  /// that the first step need not wait for it; the trained weights are put back. Collective.
+  private func randomEncoderAccuracy() throws -> Double {
+    let (values, running) = (Array(method.online.values.floats), Array(method.online.running.floats))
+    method.online.initialize(seed: settings.seed)
+    method.online.resetRunningStatistics()
+    defer {
+      _ = method.online.values.floats.update(fromContentsOf: values)
+      _ = method.online.running.floats.update(fromContentsOf: running)
+    }
+    return try probeAccuracy()
+  }
+
   /// Probes after `step` finished steps and writes it down. Collective.
   func probe(step: Int) throws {
     let accuracy = try probeAccuracy()
@@ -28,6 +41,7 @@ extension Trainer {
   /// The final probe, the summary and the last lines. Collective.
   func finish() throws {
     let accuracy = try probeAccuracy()
+    let randomAccuracy = try randomEncoderAccuracy()
     let peak = try world.allReduce(Int64(PeakMemory.bytes), .max)
     try world.together {
       guard let record else { return }
@@ -36,7 +50,7 @@ extension Trainer {
       if !isLogged {
         try record.log(step: totalSteps, [("probe_accuracy", JSON(accuracy))])
       }
-      let summary = try summary(accuracy: accuracy, peak: Int(peak), record: record)
+      let summary = try summary(accuracy: accuracy, random: randomAccuracy, peak: Int(peak), record: record)
       try record.directory.writeSummary(summary)
       record.display.finish()
       announceFinished(summary)
@@ -44,7 +58,7 @@ extension Trainer {
   }
 
   /// The whole run's figures: time and speed come from its metrics, which outlive an interruption.
-  private func summary(accuracy: Double, peak: Int, record: RunRecord) throws -> JSON {
+  private func summary(accuracy: Double, random: Double, peak: Int, record: RunRecord) throws -> JSON {
     var seconds = 0.0
     var steps = 0
     for line in try MetricsLog.read(record.directory.metricsPath) {
@@ -54,7 +68,7 @@ extension Trainer {
     }
     let rate = seconds > 0 ? Double(settings.batch * steps) / seconds : 0
     return [
-      "probe_accuracy": JSON(accuracy), "random_encoder_accuracy": JSON(progress.randomAccuracy),
+      "probe_accuracy": JSON(accuracy), "random_encoder_accuracy": JSON(random),
       "positive_cosine": JSON(progress.positiveCosine), "negative_cosine": JSON(progress.negativeCosine),
       "collapsed": JSON(progress.collapsed), "steps": JSON(totalSteps), "seconds": JSON(seconds),
       "images_per_second": JSON(rate), "ranks": JSON(world.size), "threads": JSON(threads),

@@ -1,5 +1,6 @@
 import Benchmarks
 import Collectives
+import Files
 import Kernels
 import Training
 
@@ -74,12 +75,12 @@ package struct BenchRequest: Equatable, Sendable {
       let threads = ThreadCount.resolve(settings.threads, ranksOnHost: world.size)
       let benchmark = KernelsBenchmark(settings, images: 2 * settings.batch / world.size, threads: threads)
       if json {
-        var rows: [String] = []
-        benchmark.run { rows.append($0.json.description) }
-        return "{\"kernels\": [\(rows.joined(separator: ", "))]}"
+        var rows: [JSON] = []
+        benchmark.run { rows += KernelsBenchmark.json($0) }
+        return JSON.object([.init("kernels", .array(rows))]).description
       }
-      print(KernelsBenchmark.Row.legend)
-      benchmark.run { print($0.text) }
+      print(KernelsBenchmark.legend)
+      benchmark.run { print(KernelsBenchmark.text($0)) }
       return ""
     }
   }

@@ -61,7 +61,7 @@ final class CommandTests: XCTestCase {
 
   func testMistakesInCommands() {
     assertUsage("unknown command trian; the nearest known one is train", "trian", "--lr", "1")
-    assertUsage("study: not available in this version; should be train or data preview", "study", "--rows", "x")
+    assertUsage("study: not available in this version; should be train, data preview or bench", "study", "--rows", "x")
     assertUsage("data: lacks what to do; should be data preview", "data")
     assertUsage("data show: unknown; should be data preview", "data", "show")
   }
@@ -85,12 +85,32 @@ final class CommandTests: XCTestCase {
     XCTAssertEqual(try parse("--version"), .version)
   }
 
+  func testBenchTakesTheModelsFlags() throws {
+    guard case .bench(let request) = try parse("bench", "step", "--width", "16", "--steps", "3", "--json") else {
+      return XCTFail("no bench")
+    }
+    XCTAssertEqual(request.kind, .step)
+    XCTAssertEqual(request.configuration.width, 16)
+    XCTAssertEqual(request.configuration.batch, 64)
+    XCTAssertEqual(request.steps, 3)
+    XCTAssertTrue(request.json)
+    XCTAssertThrowsError(try parse("bench")) {
+      XCTAssertEqual("\($0)", "bench: lacks what to measure; should be one of step, collectives, kernels")
+    }
+    XCTAssertThrowsError(try parse("bench", "stap")) {
+      XCTAssertEqual("\($0)", "bench stap: unknown; the nearest known one is bench step")
+    }
+    XCTAssertThrowsError(try parse("bench", "step", "--lr", "1"), "lr is no flag of bench")
+  }
+
   func testHelpNamesEveryFlagAndNoMissingPolicy() {
     let help = HelpText.text(on: .train)
     for setting in Configuration.settings { XCTAssertTrue(help.contains("  --\(setting.name) "), setting.name) }
     XCTAssertTrue(help.contains("[quick 0.2, study 0.8]"))
     XCTAssertFalse(help.contains("lars"))
-    XCTAssertFalse(HelpText.text(on: .program).contains("bench"))
+    XCTAssertFalse(HelpText.text(on: .program).contains("study"))
+    let bench = HelpText.text(on: .bench)
+    for setting in BenchRequest.settings { XCTAssertTrue(bench.contains("  --\(setting.name) "), setting.name) }
     for line in help.split(separator: "\n") { XCTAssertLessThanOrEqual(line.count, 120) }
   }
 
