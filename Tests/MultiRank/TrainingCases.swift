@@ -135,7 +135,9 @@ private func checkResume(_ runs: Runs, _ scope: String, _ communicator: Communic
       for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
         try runs.expectSameBytes(name, "whole", file: file, step: 12)
       }
-      try expectEqual(try runs.lines(name), try runs.lines("whole"), "\(scope), \(name): metrics.jsonl")
+      let (found, wanted) = (try runs.lines(name), try runs.lines("whole"))
+      try expectEqual(found.count, wanted.count, "\(scope), \(name): the number of lines")
+      for (a, b) in zip(found, wanted) { try expectEqual(a, b, "\(scope), \(name): a line of metrics.jsonl") }
       try expectEqual(try runs.summary(name), try runs.summary("whole"), "\(scope), \(name): summary.json")
     }
     let probes = try runs.lines("whole").filter { $0.contains("probe_accuracy") }
