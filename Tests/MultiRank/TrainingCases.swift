@@ -113,8 +113,9 @@ private func checkResume(_ runs: Runs, _ scope: String, _ communicator: Communic
   defer { StopSignals.reset() }
   try runs.finish("whole", communicator, settings)
 
-  // The signal comes to one rank alone after step 3, and all stop after step 4; then to another, late.
-  for (rank, step) in [(communicator.size - 1, 3), (0, 9)] {
+  // The signal comes to one rank alone after step 3, and all stop after step 4; then to another. Both are steps of
+  // probes, which a resumed run neither makes again nor takes for its last.
+  for (rank, step) in [(communicator.size - 1, 3), (0, 7)] {
     let trainer = try runs.trainer("stopped", communicator, settings)
     trainer.afterStep = { if $0 == step, communicator.rank == rank { raise(SIGUSR1) } }
     try expectEqual(try trainer.run(), .stopped(step: step + 1), "\(scope): the outcome")
@@ -134,7 +135,9 @@ private func checkResume(_ runs: Runs, _ scope: String, _ communicator: Communic
       for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
         try runs.expectSameBytes(name, "whole", file: file, step: 12)
       }
-      try expectEqual(try runs.lines(name), try runs.lines("whole"), "\(scope), \(name): metrics.jsonl")
+      let (found, wanted) = (try runs.lines(name), try runs.lines("whole"))
+      try expectEqual(found.count, wanted.count, "\(scope), \(name): the number of lines")
+      for (a, b) in zip(found, wanted) { try expectEqual(a, b, "\(scope), \(name): a line of metrics.jsonl") }
       try expectEqual(try runs.summary(name), try runs.summary("whole"), "\(scope), \(name): summary.json")
     }
     let probes = try runs.lines("whole").filter { $0.contains("probe_accuracy") }
