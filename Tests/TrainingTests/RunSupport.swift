@@ -3,12 +3,19 @@ import Foundation
 import Training
 import XCTest
 
-/// A directory of its own for each test, removed with it.
+/// A directory of its own for each test.
 final class TemporaryRuns {
   let path: String
 
+  /// All of them are in this one, which goes with the process: XCTest keeps its test cases, and so what they own, for as
+  /// long.
+  private static let root: String = {
+    atexit { try? FileManager.default.removeItem(atPath: TemporaryRuns.root) }
+    return NSTemporaryDirectory() + "byol-dist-tests-" + UUID().uuidString
+  }()
+
   init() {
-    path = NSTemporaryDirectory() + "byol-dist-runs-" + UUID().uuidString
+    path = Self.root + "/" + UUID().uuidString
     try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
 
