@@ -13,11 +13,11 @@ public enum Recipe: String, CaseIterable, Codable, Sendable {
       settings.width = 16
       settings.stem = .small
       settings.hidden = 256
-      settings.batch = 128
-      settings.steps = 800
+      settings.batch = 64
+      settings.steps = 2400
       settings.lr = 0.2
       settings.warmupSteps = 50
-      settings.ema = 0.99
+      settings.ema = 0.98
     case .study:
       settings.epochs = 10
     }

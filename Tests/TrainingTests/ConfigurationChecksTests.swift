@@ -40,18 +40,18 @@ final class ConfigurationChecksTests: XCTestCase {
   func testABatchBeyondTheData() throws {
     var configuration = Recipe.quick.configuration
     configuration.data = "few"
-    XCTAssertNoThrow(try configuration.validate(ranks: 4, samples: 128))
-    XCTAssertThrowsError(try configuration.validate(ranks: 4, samples: 127)) {
-      XCTAssertEqual("\($0)", "--batch 128: few has only 127 training images; should be at most 124")
+    XCTAssertNoThrow(try configuration.validate(ranks: 4, samples: 64))
+    XCTAssertThrowsError(try configuration.validate(ranks: 4, samples: 63)) {
+      XCTAssertEqual("\($0)", "--batch 64: few has only 63 training images; should be at most 60")
     }
   }
 
   func testLength() {
     var configuration = Recipe.quick.configuration
-    XCTAssertEqual(configuration.totalSteps(samples: 1000), 800)
+    XCTAssertEqual(configuration.totalSteps(samples: 1000), 2400)
     configuration.steps = nil
     configuration.epochs = 3
-    XCTAssertEqual(configuration.totalSteps(samples: 1000), 21)
+    XCTAssertEqual(configuration.totalSteps(samples: 1000), 45)
   }
 
   func testTheFirstLines() {
