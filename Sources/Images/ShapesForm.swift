@@ -1,6 +1,6 @@
 /// The classes of `shapes`: figures about as large as the unit disc, told apart by their local contour.
 package enum Form: String, CaseIterable, Sendable {
-  case disc, ring, square, frame, triangle, cross, star, crescent, bars, heart
+  case disc, ring, triangle, cross, star, crescent, bars, checker, dots, zigzag
 
   /// The signed distance from a point to the contour, negative inside; exact near the contour, where it matters.
   @inline(__always)
@@ -8,8 +8,6 @@ package enum Form: String, CaseIterable, Sendable {
     switch self {
     case .disc: return length(x, y) - 0.85
     case .ring: return abs(length(x, y) - 0.73) - 0.16
-    case .square: return box(x, y, 0.74, 0.74)
-    case .frame: return abs(box(x, y, 0.66, 0.66)) - 0.14
     case .triangle:
       let side = 0.866_025_4 * abs(x) + 0.5 * y
       return max(side, -y) - 0.5
@@ -19,10 +17,17 @@ package enum Form: String, CaseIterable, Sendable {
     case .bars:
       let row = max(-1, min(1, (y / 0.62).rounded()))
       return box(x, y - 0.62 * row, 0.85, 0.17)
-    case .heart:
-      let (u, v) = (0.707_106_8 * (x + y), 0.707_106_8 * (y - x))
-      let body = box(u + 0.1, v + 0.1, 0.5, 0.5)
-      return min(body, min(length(u + 0.1, v - 0.4) - 0.5, length(u - 0.4, v + 0.1) - 0.5))
+    case .checker:
+      let (u, v) = (abs(x), abs(y))
+      return min(box(u - 0.567, v - 0.567, 0.283, 0.283), box(u, v, 0.283, 0.283))
+    case .dots:
+      let sides = length(abs(x) - 0.52, y - 0.3)
+      return min(sides, length(x, y + 0.6)) - 0.36
+    case .zigzag:
+      // A triangle wave of period 0.9; the vertical distance becomes one to its slopes.
+      let phase = (x / 0.9 + 0.25) - (x / 0.9 + 0.25).rounded()
+      let wave = 0.35 * (4 * abs(phase) - 1)
+      return max(0.54 * abs(y - wave) - 0.16, abs(x) - 0.9)
     }
   }
 
@@ -40,8 +45,8 @@ package enum Form: String, CaseIterable, Sendable {
     px += second * c36
     py += second * s36
     px = abs(px)
-    // The edge from the tip (0, 1) to the inner corner at 36 degrees and radius 0.42.
-    let (ex, ey) = (0.42 * s36, 0.42 * c36 - 1)
+    // The edge from the tip (0, 1) to the inner corner at 36 degrees and radius 0.36.
+    let (ex, ey) = (0.36 * s36, 0.36 * c36 - 1)
     let edge = length(ex, ey)
     return (px * -ey + (py - 1) * ex) / edge
   }

@@ -6,7 +6,7 @@ package struct ShapesDifficulty: Sendable {
   /// Figures of the form in an image and the radius of each. Several, each of its own colour, place, size and
   /// rotation, so that nearly every crop shows one and the form is what two crops share.
   package var figures: ClosedRange<Int> = 4...6
-  package var radius: ClosedRange<Double> = 0.13...0.24
+  package var radius: ClosedRange<Double> = 0.15...0.24
   /// How far a figure is turned to either side, in degrees.
   package var turn = 25.0
   /// How far colours may lie from grey. Two views of an image share its colours more surely than its form, so vivid
@@ -102,7 +102,7 @@ struct ShapesScene {
   /// Small marks of any form that tell nothing.
   private static func marks(_ difficulty: ShapesDifficulty, _ random: inout CounterRandom) -> [Figure] {
     (0..<integer(difficulty.marks, &random)).map { _ in
-      let kinds: [Form] = [.disc, .square, .triangle]
+      let kinds: [Form] = [.disc, .cross, .triangle]
       return figure(
         kinds[integer(0...kinds.count - 1, &random)], x: random.uniform(), y: random.uniform(),
         radius: random.uniform(difficulty.markRadius.lowerBound, difficulty.markRadius.upperBound),
