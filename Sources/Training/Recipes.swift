@@ -14,7 +14,7 @@ public enum Recipe: String, CaseIterable, Codable, Sendable {
       settings.stem = .small
       settings.hidden = 256
       settings.batch = 64
-      settings.steps = 2400
+      settings.steps = 2000
       settings.lr = 0.2
       settings.warmupSteps = 50
       settings.ema = 0.98

@@ -48,7 +48,7 @@ final class ConfigurationChecksTests: XCTestCase {
 
   func testLength() {
     var configuration = Recipe.quick.configuration
-    XCTAssertEqual(configuration.totalSteps(samples: 1000), 2400)
+    XCTAssertEqual(configuration.totalSteps(samples: 1000), 2000)
     configuration.steps = nil
     configuration.epochs = 3
     XCTAssertEqual(configuration.totalSteps(samples: 1000), 45)

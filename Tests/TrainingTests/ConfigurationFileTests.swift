@@ -44,7 +44,7 @@ final class ConfigurationFileTests: XCTestCase {
     XCTAssertEqual(try read(#"{"data": "cifar", "recipe": "quick"}"#).recipe, .quick)
     XCTAssertEqual(try read(#"{"lr": 1}"#, data: "cifar").configuration.encoder, .resnet18)
     XCTAssertEqual(try read(#"{"epochs": 2}"#).configuration.steps, nil)
-    XCTAssertEqual(try read(#"{"epochs": null, "steps": null}"#).configuration.steps, 2400)
+    XCTAssertEqual(try read(#"{"epochs": null, "steps": null}"#).configuration.steps, 2000)
   }
 
   func testMistakesInFiles() {
