@@ -4,8 +4,9 @@ import Synchronization
 
 /// The embedded data set: 32x32 colour images of ten forms, image i a pure function of (seed, split, i).
 ///
-/// The form is the class. Colours, place, size, rotation, lighting, clutter and background texture are drawn without
-/// regard to it, so that neither a pixel's value nor a colour histogram tells the class and the contour has to be learnt.
+/// The form is the class. Tints, place, size, rotation, lighting, clutter and background texture are drawn without regard
+/// to it. Figures are always lighter than the background and forms differ in area, so brightness says a little about the
+/// class; for the rest the contour has to be learnt.
 public final class Shapes: ImageDataset, @unchecked Sendable {
   public enum Split: Sendable { case train, test }
 
