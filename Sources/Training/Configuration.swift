@@ -68,8 +68,8 @@ public struct Configuration: Equatable, Sendable {
   public var keep = 2
   /// Steps between linear probes; 0 is one at the end alone.
   public var probeEvery = 0
-  /// Steps between printed lines where the output is no terminal.
-  public var logEvery = 20
+  /// Steps between printed lines where the output is no terminal; nil is a line after 10 seconds, later fewer.
+  public var logEvery: Int?
 
   init() {}
 

@@ -116,8 +116,8 @@ extension Configuration {
       "steps between linear probes; 0: at the end alone"
     ) { (0...1_000_000_000).contains($0) }.operational,
     .init(
-      "log-every", \.logEvery, "N", in: .run, expects: "a whole number of steps from 1 to 1000000000",
-      "steps between printed lines where there is no terminal"
+      optional: "log-every", \.logEvery, "N", in: .run, expects: "a whole number of steps from 1 to 1000000000",
+      "steps between printed lines where there is no terminal; unset: a line after 10 seconds, later fewer"
     ) { (1...1_000_000_000).contains($0) }.operational,
   ]
 }

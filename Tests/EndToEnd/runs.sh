@@ -207,7 +207,8 @@ case_data() {
 
 case_directory() {
   local run=$work/directory
-  local new=(train "${tiny[@]}" --steps 200 --checkpoint-every 50 --out "$run")
+  # So long that it runs until it is told to stop, however fast the machine.
+  local new=(train "${tiny[@]}" --steps 1000000 --checkpoint-every 50 --out "$run")
   echo text >"$work/file"
   mistake "the run directory is a file" "$work/file" -- train "${tiny[@]}" --steps 6 --out "$work/file"
   mistake "the run directory is below a file" "$work/file" -- train "${tiny[@]}" --steps 6 --out "$work/file/run"
@@ -233,12 +234,12 @@ case_directory() {
 # signals SCOPE: a run that is asked to stop in some ways and killed once ends as one that is left alone.
 signals() {
   local scope=$1 run=$work/signals-$1 whole=$work/whole-$1 mpirun ranks_there
-  local new=("${tiny[@]}" --steps 240 --checkpoint-every 50 --bn-scope "$scope")
+  local new=("${tiny[@]}" --steps 2400 --checkpoint-every 500 --bn-scope "$scope")
   ranks 2 train "${new[@]}" --out "$whole"
   ends "$scope: left alone" 0
 
   start 2 "${new[@]}" --out "$run"
-  at_step "$run" 10
+  at_step "$run" 50
   mpirun=$(pgrep -P "$job" mpirun)
   kill -USR1 "$(pgrep -P "$mpirun" | tail -n 1)"
   ended
@@ -246,14 +247,14 @@ signals() {
 
   if [ "$scope" = sync ]; then
     start 2 "${new[@]}" --out "$run"
-    at_step "$run" 60
+    at_step "$run" 550
     kill -TERM "$job"
     ended
     ends "$scope: TERM at launch/run" 75 "stopped after a complete checkpoint of step"
   fi
 
   start 2 "${new[@]}" --out "$run"
-  at_step "$run" 120
+  at_step "$run" 1100
   ranks_there=$(pgrep -P "$(pgrep -P "$job" mpirun)")
   # shellcheck disable=SC2086
   kill -KILL $(head -n 1 <<<"$ranks_there")
@@ -262,7 +263,7 @@ signals() {
 
   if [ "$scope" = sync ]; then
     start 2 "${new[@]}" --out "$run" --resume must
-    at_step "$run" 180
+    at_step "$run" 1700
     kill -USR1 "$(pgrep -P "$job" mpirun)"
     ended
     ends "$scope: USR1 at mpirun" 75 "stopped after a complete checkpoint of step"
@@ -270,9 +271,9 @@ signals() {
 
   ranks 2 train "${new[@]}" --out "$run"
   ends "$scope: the rest" 0
-  holds "$scope: the same bytes" same_bytes "$run" "$whole" step-00000240
-  holds "$scope: the same losses" same_losses "$run" "$whole" 240
-  holds "$scope: each step once" each_step_once "$run" 240
+  holds "$scope: the same bytes" same_bytes "$run" "$whole" step-00002400
+  holds "$scope: the same losses" same_losses "$run" "$whole" 2400
+  holds "$scope: each step once" each_step_once "$run" 2400
 }
 
 case_signals() {
