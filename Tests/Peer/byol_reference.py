@@ -34,19 +34,33 @@ ENCODERS = {"resnet10": (BasicBlock, [1, 1, 1, 1]), "resnet18": (BasicBlock, [2,
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class GhostBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over consecutive chunks of `ghost` samples (Hoffer et al. 2017); None: over all of them. The running
-    statistics move once a pass, towards the mean of the chunks' statistics."""
-    ghost = None
+class Chunks:
+    """Which samples of a pass share statistics: consecutive ones in `ghost`s (None: all of them). Where `joint`, the pass is
+    both views, one after the other, and a ghost is that many images with both."""
+    ghost, joint = None, False
+
+    def chunks(self, x):
+        views = x.chunk(2) if self.joint else [x]
+        return [torch.cat(parts) for parts in zip(*(v.split(self.ghost or len(v)) for v in views))]
+
+    def whole(self, chunks):
+        if not self.joint:
+            return torch.cat(chunks)
+        return torch.cat([torch.cat([c.chunk(2)[view] for c in chunks]) for view in range(2)])
+
+
+class GhostBatchNorm(Chunks, nn.modules.batchnorm._BatchNorm):
+    """Batch norm over chunks (Hoffer et al. 2017). The running statistics move once a pass, towards the mean of the
+    chunks' statistics."""
 
     def _check_input_dim(self, x):
         pass
 
     def forward(self, x):
-        if not self.training or not self.ghost or self.ghost >= len(x):
+        if not self.training:
             return super().forward(x)
         means, variances, out = [], [], []
-        for chunk in x.split(self.ghost):
+        for chunk in self.chunks(x):
             mean, variance = self.running_mean.clone(), self.running_var.clone()
             out.append(F.batch_norm(chunk, mean, variance, self.weight, self.bias, True, self.momentum, self.eps))
             means.append(mean)
@@ -54,13 +68,115 @@ class GhostBatchNorm(nn.modules.batchnorm._BatchNorm):
         with torch.no_grad():
             self.running_mean.copy_(torch.stack(means).mean(0))
             self.running_var.copy_(torch.stack(variances).mean(0))
-        return torch.cat(out)
+        return self.whole(out)
 
 
-def norm_layer(kind, ghost):
+class GhostBatchRenorm(Chunks, nn.Module):
+    """Batch renormalisation (Ioffe 2017, algorithm 1): r and d are constants to the gradient, sigma is the moving average of
+    sqrt(variance + eps). All chunks of a pass are corrected by the statistics before it."""
+    limits = (3.0, 5.0)
+
+    def __init__(self, channels, momentum=0.01, eps=1e-5):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_std", torch.ones(channels))
+        self.momentum, self.eps = momentum, eps
+
+    def forward(self, x):
+        r_max, d_max = GhostBatchRenorm.limits
+        dims = [d for d in range(x.dim()) if d != 1]
+        wide = lambda v: v.view(1, -1, *[1] * (x.dim() - 2))
+        means, deviations, out = [], [], []
+        for chunk in self.chunks(x):
+            mean = chunk.mean(dims)
+            deviation = torch.sqrt(((chunk - wide(mean)) ** 2).mean(dims) + self.eps)
+            with torch.no_grad():
+                r = (deviation / self.running_std).clamp(1 / r_max, r_max)
+                d = ((mean - self.running_mean) / self.running_std).clamp(-d_max, d_max)
+            hat = (chunk - wide(mean)) / wide(deviation) * wide(r) + wide(d)
+            out.append(wide(self.weight) * hat + wide(self.bias))
+            means.append(mean.detach())
+            deviations.append(deviation.detach())
+        self.running_mean += self.momentum * (torch.stack(means).mean(0) - self.running_mean)
+        self.running_std += self.momentum * (torch.stack(deviations).mean(0) - self.running_std)
+        return self.whole(out)
+
+
+def renorm_limits(a, t):
+    """r_max and d_max of step t."""
+    share = t / a.brn_warmup_steps if t < a.brn_warmup_steps else 1.0
+    return 1 + (a.brn_r_max - 1) * share, a.brn_d_max * share
+
+
+def group_norm(channels):
+    """The largest number of groups up to 32 that leaves each two channels."""
+    return nn.GroupNorm(max(g for g in range(1, max(1, min(32, channels // 2)) + 1) if channels % g == 0), channels)
+
+
+def norm_layer(kind, scope, joint):
+    chunks = {"ghost": int(scope.split(":")[1]) if scope.startswith("ghost:") else None, "joint": joint}
     if kind == "bn":
-        return type("BatchNorm", (GhostBatchNorm,), {"ghost": ghost})
-    return {"ln": nn.LayerNorm, "none": lambda _: nn.Identity()}[kind]
+        return type("BatchNorm", (GhostBatchNorm,), chunks)
+    if kind == "brn":
+        return type("BatchRenorm", (GhostBatchRenorm,), chunks)
+    return {"ln": nn.LayerNorm, "gn": group_norm, "none": lambda _: nn.Identity()}[kind]
+
+
+def standardized(w):
+    """Weight standardisation (Qiao et al. 2019, equation 5) over all that enters an output."""
+    variance, mean = torch.var_mean(w, dim=list(range(1, w.dim())), keepdim=True, unbiased=False)
+    return (w - mean) / torch.sqrt(variance + 1e-5)
+
+
+class StandardizedConv2d(nn.Conv2d):
+    def forward(self, x):
+        return self._conv_forward(x, standardized(self.weight), self.bias)
+
+
+class StandardizedLinear(nn.Linear):
+    def forward(self, x):
+        return F.linear(x, standardized(self.weight), self.bias)
+
+
+class LARS:
+    """LARS as BYOL uses it (Grill et al. 2020, appendix J; You et al. 2017): the gradient with its decay is scaled by
+    trust |w| / |g + decay w| before it joins the momentum; where one of the norms is 0 it is left. Biases and norm
+    parameters are not adapted, and not decayed unless decay_on is all. `parts` None: every part is adapted."""
+
+    def __init__(self, named, momentum, decay, trust, parts, decay_on):
+        self.named, self.momentum, self.decay, self.trust = list(named), momentum, decay, trust
+        self.parts, self.decay_on = parts, decay_on
+        self.velocity = [torch.zeros_like(p) for _, p in self.named]
+        self.param_groups = [{"lr": 0.0}]
+
+    def zero_grad(self):
+        for _, p in self.named:
+            p.grad = None
+
+    def adapts(self, key):
+        heads = {"stem": ["encoder.conv1.", "encoder.bn1."]}
+        heads.update({f"layer{i}": [f"encoder.layer{i}."] for i in range(1, 5)})
+        return self.parts is None or any(key.startswith(h) for part in self.parts for h in heads.get(part, [part + "."]))
+
+    @torch.no_grad()
+    def step(self):
+        for (key, p), v in zip(self.named, self.velocity):
+            g = p.grad
+            if p.dim() > 1 or self.decay_on == "all":
+                g = g + self.decay * p
+            if p.dim() > 1 and self.adapts(key) and p.norm() > 0 and g.norm() > 0:
+                g = g * (self.trust * p.norm() / g.norm())
+            v.mul_(self.momentum).add_(g)
+            p.sub_(self.param_groups[0]["lr"] * v)
+
+
+def optimizer(a, online):
+    decay_on = a.decay_on or ("all" if a.optimizer == "sgd" else "weights")
+    if a.optimizer == "sgd" and decay_on == "all":
+        return torch.optim.SGD(online.parameters(), lr=a.lr, momentum=a.momentum, weight_decay=a.weight_decay)
+    parts = [] if a.optimizer == "sgd" else a.lars_on.split(",") if a.lars_on else None
+    return LARS(online.named_parameters(), a.momentum, a.weight_decay, a.lars_trust, parts, decay_on)
 
 
 def encoder(kind, width, stem, norm):
@@ -94,11 +210,17 @@ class Online(nn.Module):
 
     def __init__(self, a):
         super().__init__()
-        ghost = int(a.bn_scope.split(":")[1]) if a.bn_scope.startswith("ghost:") else None
-        self.encoder = encoder(a.encoder, a.width, a.stem, norm_layer(a.encoder_norm, ghost))
+        joint = a.bn_views == "joint"
+        def head_norm(kind):
+            return norm_layer(kind, a.head_bn_scope or a.bn_scope, joint)
+        self.encoder = encoder(a.encoder, a.width, a.stem, norm_layer(a.encoder_norm, a.encoder_bn_scope or a.bn_scope, joint))
         features = a.width * 8 * ENCODERS[a.encoder][0].expansion
-        self.projector = mlp(features, a.hidden, a.dim, norm_layer(a.projector_norm, ghost))
-        self.predictor = mlp(a.dim, a.hidden, a.dim, norm_layer(a.predictor_norm, ghost))
+        self.projector = mlp(features, a.hidden, a.dim, head_norm(a.projector_norm))
+        self.predictor = mlp(a.dim, a.hidden, a.dim, head_norm(a.predictor_norm))
+        if a.weight_standardization == "on":
+            for module in self.modules():
+                if type(module) in (nn.Conv2d, nn.Linear):
+                    module.__class__ = StandardizedConv2d if type(module) is nn.Conv2d else StandardizedLinear
 
     def project(self, x):
         return self.projector(self.encoder(x))
@@ -126,14 +248,21 @@ class Trainer:
     def __init__(self, a, online):
         self.a, self.online, self.target, self.t = a, online, copy.deepcopy(online), 0
         del self.target.predictor
-        self.optimizer = torch.optim.SGD(online.parameters(), lr=a.lr, momentum=a.momentum, weight_decay=a.weight_decay)
+        self.optimizer = optimizer(a, online)
 
     def loss_and_gradients(self, view1, view2):
         self.optimizer.zero_grad()
-        z1, z2 = self.online.project(view1), self.online.project(view2)
-        p1, p2 = self.online.predictor(z1), self.online.predictor(z2)
-        with torch.no_grad():
-            t1, t2 = self.target.project(view1), self.target.project(view2)
+        GhostBatchRenorm.limits = renorm_limits(self.a, self.t)
+        if self.a.bn_views == "joint":
+            both = torch.cat([view1, view2])
+            p1, p2 = self.online.predictor(self.online.project(both)).chunk(2)
+            with torch.no_grad():
+                t1, t2 = self.target.project(both).chunk(2)
+        else:
+            z1, z2 = self.online.project(view1), self.online.project(view2)
+            p1, p2 = self.online.predictor(z1), self.online.predictor(z2)
+            with torch.no_grad():
+                t1, t2 = self.target.project(view1), self.target.project(view2)
         loss = distance(p1, t2) + distance(p2, t1)
         loss.backward()
         return loss.item()
@@ -184,9 +313,21 @@ def parser():
     p.add_argument("--stem", default="cifar", choices=["imagenet", "cifar", "small"])
     p.add_argument("--hidden", type=int, default=512)
     p.add_argument("--dim", type=int, default=128)
-    for net, kinds in (("encoder", ["bn", "none"]), ("projector", ["bn", "ln", "none"]), ("predictor", ["bn", "ln", "none"])):
+    for net, kinds in (("encoder", ["bn", "gn", "none"]), ("projector", ["bn", "ln", "gn", "brn", "none"]),
+                       ("predictor", ["bn", "ln", "gn", "brn", "none"])):
         p.add_argument(f"--{net}-norm", default="bn", choices=kinds)
     p.add_argument("--bn-scope", default="sync", help="sync or ghost:N")
+    p.add_argument("--encoder-bn-scope", help="of the encoder; unset: --bn-scope")
+    p.add_argument("--head-bn-scope", help="of the heads; unset: --bn-scope")
+    p.add_argument("--bn-views", default="apart", choices=["apart", "joint"])
+    p.add_argument("--brn-r-max", type=float, default=3)
+    p.add_argument("--brn-d-max", type=float, default=5)
+    p.add_argument("--brn-warmup-steps", type=int, default=0)
+    p.add_argument("--weight-standardization", default="off", choices=["on", "off"])
+    p.add_argument("--optimizer", default="sgd", choices=["sgd", "lars"])
+    p.add_argument("--lars-trust", type=float, default=0.001)
+    p.add_argument("--lars-on", help="parts, as layer1,layer2; unset: all")
+    p.add_argument("--decay-on", choices=["all", "weights"], help="unset: all for sgd, weights for lars")
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--steps", type=int, default=20)
     p.add_argument("--lr", type=float, default=0.05)

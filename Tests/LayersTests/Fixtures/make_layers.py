@@ -14,6 +14,7 @@ running statistics after the training pass, `after.KEY`, where KEY is torchvisio
 Networks are redrawn until PyTorch in float32 agrees with these figures within 5e-5 of each tensor's largest magnitude
 (`float32_distance` in the metadata), and no activation that a ReLU sees is nearer to zero than MARGIN, so that rounding cannot flip one.
 """
+import copy
 import os
 import sys
 
@@ -103,18 +104,45 @@ def run(module, x, dy=None, forward=None):
     return out
 
 
+class BatchRenorm(nn.Module):
+    """Ioffe (2017), algorithm 1: r and d are constants to the gradient, sigma the moving average of sqrt(variance + eps)."""
+
+    def __init__(self, channels, r_max=3.0, d_max=5.0, momentum=0.01, eps=1e-5):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_std", torch.ones(channels))
+        self.r_max, self.d_max, self.momentum, self.eps = r_max, d_max, momentum, eps
+
+    def forward(self, x):
+        dims = [d for d in range(x.dim()) if d != 1]
+        wide = lambda v: v.view(1, -1, *[1] * (x.dim() - 2))
+        if not self.training:
+            return wide(self.weight) * (x - wide(self.running_mean)) / wide(self.running_std) + wide(self.bias)
+        mean = x.mean(dims)
+        deviation = torch.sqrt(((x - wide(mean)) ** 2).mean(dims) + self.eps)
+        with torch.no_grad():
+            self.r = (deviation / self.running_std).clamp(1 / self.r_max, self.r_max)
+            self.d = ((mean - self.running_mean) / self.running_std).clamp(-self.d_max, self.d_max)
+        hat = (x - wide(mean)) / wide(deviation) * wide(self.r) + wide(self.d)
+        with torch.no_grad():
+            self.running_mean += self.momentum * (mean - self.running_mean)
+            self.running_std += self.momentum * (deviation - self.running_std)
+        return wide(self.weight) * hat + wide(self.bias)
+
+
 def two_steps(module, shape, relu):
     """Two training passes and one in eval mode, so that running statistics are tested beyond their first update."""
     tensors = {}
     for key, p in module.named_parameters():
         tensors[key] = p
     forward = (lambda x: F.relu(module(x))) if relu else module
+    tensors.update({"start." + key: b.clone() for key, b in module.named_buffers() if "num" not in key})
     smallest = float("inf")
     for step in range(2):
         x = exact(*shape, scale=1.5, shift=0.7)
         if relu:
-            clone = type(module)(shape[1]).double()
-            clone.load_state_dict(module.state_dict())
+            clone = copy.deepcopy(module)
             smallest = min(smallest, float(clone(x).detach().abs().min()))
         for key, value in run(module, x, forward=forward).items():
             if key not in tensors:
@@ -149,6 +177,26 @@ def batch_norm_1d():
             return tensors, smallest, {}
         tensors, meta = safe(make)
         save("batch_norm_1d" + ("_relu" if relu else ""), tensors, **meta)
+
+
+@case
+def batch_renorm():
+    """As batch_norm_*, with r_max 1.2, d_max 0.3, momentum 0.25; `start.running_mean`, `start.running_std`. The first pass
+    clips some channels' r and d from above, some from below, and leaves others."""
+    for name, shape, relu in (("batch_renorm_1d", (8, 10), False), ("batch_renorm_2d_relu", (4, 5, 3, 4), True)):
+        def make():
+            module = perturb(BatchRenorm(shape[1], 1.2, 0.3, 0.25))
+            with torch.no_grad():
+                module.running_mean.copy_((0.7 + 0.4 * torch.randn(shape[1])).float())
+                module.running_std.copy_((1.5 * torch.exp(0.3 * torch.randn(shape[1]))).float())
+                probe = copy.deepcopy(module)
+                probe(exact(*shape, scale=1.5, shift=0.7))
+            clipped = [(v == bound).any() for v, bounds in ((probe.r, (1.2, 1 / 1.2)), (probe.d, (0.3, -0.3))) for bound in bounds]
+            free = ((probe.r != 1.2) & (probe.r != 1 / 1.2)).any() and (probe.d.abs() != 0.3).any()
+            tensors, smallest = two_steps(module, shape, relu)
+            return tensors, smallest if all(clipped) and free else 0, {}
+        tensors, meta = safe(make)
+        save(name, tensors, **meta)
 
 
 @case
@@ -256,7 +304,7 @@ def float32_distance(module, weights, x, dy, tensors, output="output"):
     return max(float((a.double() - b).detach().abs().max() / max(float(b.detach().abs().max()), 1e-3 * largest)) for a, b in pairs)
 
 
-def save_network(name, build, shape, output="output", **more):
+def save_network(name, build, shape, output="output", stray=5e-5, **more):
     def make():
         module = perturb(build())
         x = exact(*shape)
@@ -264,7 +312,7 @@ def save_network(name, build, shape, output="output", **more):
         weights = {k: v for k, v in tensors.items() if k.startswith("weights.")}
         distance = float32_distance(build(), weights, x, tensors[output + "_gradient"], tensors, output)
         # A net whose own float32 run strays is no yardstick: another seed.
-        return tensors, smallest if distance < 5e-5 else 0, {"float32_distance": f"{distance:.1e}"}
+        return tensors, smallest if distance < stray else 0, {"float32_distance": f"{distance:.1e}"}
     tensors, meta = safe(make)
     save(name, tensors, **meta, **more)
 
@@ -287,9 +335,49 @@ def bottleneck():
 @case
 def mlp():
     """Sequential(Linear, norm, ReLU, Linear), the indices of the product's tensor names."""
-    for norm in ("bn", "ln", "none"):
-        layer = {"bn": nn.BatchNorm1d, "ln": nn.LayerNorm, "none": lambda _: nn.Identity()}[norm]
-        save_network(f"mlp_{norm}", lambda: nn.Sequential(nn.Linear(8, 16), layer(16), nn.ReLU(), nn.Linear(16, 8)), (6, 8))
+    for norm in ("bn", "ln", "none", "gn", "brn"):
+        layer = {"bn": nn.BatchNorm1d, "ln": nn.LayerNorm, "none": lambda _: nn.Identity(),
+                 "gn": lambda c: nn.GroupNorm(8, c), "brn": BatchRenorm}[norm]
+        save_network(f"mlp_{norm}", lambda: nn.Sequential(nn.Linear(8, 16), layer(16), nn.ReLU(), nn.Linear(16, 8)), (6, 8),
+                     # Two channels a group: where they are nearly equal, rounding is what float32 normalises.
+                     stray=5e-6 if norm == "gn" else 5e-5)
+
+
+def standardized(w):
+    """Weight standardisation (Qiao et al. 2019, equation 5)."""
+    variance, mean = torch.var_mean(w, dim=list(range(1, w.dim())), keepdim=True, unbiased=False)
+    return (w - mean) / torch.sqrt(variance + 1e-5)
+
+
+class StandardizedConv2d(nn.Conv2d):
+    def forward(self, x):
+        return self._conv_forward(x, standardized(self.weight), self.bias)
+
+
+class StandardizedLinear(nn.Linear):
+    def forward(self, x):
+        return F.linear(x, standardized(self.weight), self.bias)
+
+
+def standardize(module):
+    for m in module.modules():
+        if type(m) in (nn.Conv2d, nn.Linear):
+            m.__class__ = StandardizedConv2d if type(m) is nn.Conv2d else StandardizedLinear
+    return module
+
+
+@case
+def standardized_weights():
+    """A linear layer, a head and a block whose layers compute with standardised weights. Weights are small, so that epsilon counts."""
+    torch.manual_seed(8)
+    linear = perturb(nn.Linear(11, 7))
+    with torch.no_grad():
+        linear.weight.mul_(torch.logspace(-3, 0, 7).view(7, 1)).copy_(linear.weight.float().double())
+    save("linear_standardized", run(standardize(linear), exact(9, 11)))
+    save_network("mlp_standardized", lambda: standardize(
+        nn.Sequential(nn.Linear(8, 16), nn.GroupNorm(1, 16), nn.ReLU(), nn.Linear(16, 8))), (6, 8), stray=3e-6)
+    save_network("basic_block_standardized", lambda: standardize(BasicBlock(
+        4, 8, 2, nn.Sequential(nn.Conv2d(4, 8, 1, 2, bias=False), nn.BatchNorm2d(8)))), (4, 4, 7, 6), stray=3e-6, stride=2)
 
 
 def encoder(block, blocks, width, stem, norm=nn.BatchNorm2d):
