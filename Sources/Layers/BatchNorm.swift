@@ -1,11 +1,13 @@
 import Collectives
 import Kernels
 
-/// Batch norm (Ioffe & Szegedy 2015) as torch.nn.BatchNorm1d and 2d have it, over the batch-norm scope.
+/// Batch norm (Ioffe & Szegedy 2015) as torch.nn.BatchNorm1d and 2d have it, over the batch-norm scope, and batch
+/// renormalisation, which adds a correction to it.
 ///
-/// A view's images are cut into segments that share statistics (one, or one a ghost batch); where the scope is wider
-/// than the rank, the sums of all segments cross the ranks in one all-reduce. Statistics are biased to normalise and
-/// unbiased in the running variance, accumulate in double, and each view updates the running statistics once, in order.
+/// A view's images are cut into segments that share statistics (one, or one a ghost batch); where views are joint, the
+/// segments of the same images in all views share too. Where the scope is wider than the rank, the sums of all segments
+/// cross the ranks in one all-reduce. Statistics are biased to normalise and unbiased in the running variance,
+/// accumulate in double, and each view (or all joint ones) updates the running statistics once, in order.
 package final class BatchNorm: Normalization {
   package static let epsilon = 1e-5
   package static let momentum = 0.1
@@ -13,39 +15,53 @@ package final class BatchNorm: Normalization {
   private let channels: Int
   private let rowsPerImage: Int
   private let context: NetworkContext
+  private let group: BatchNormGroup
+  private let renorm: BatchRenormLimits?
   private let gamma: Parameter
   private let beta: Parameter
   private let runningMean: RunningBuffer
-  private let runningVariance: RunningBuffer
+  /// The variance, or batch renormalisation's deviation.
+  private let runningSpread: RunningBuffer
   private let segmentsPerView: Int
   private let imagesPerSegment: Int
-  /// For each segment: mean, inverse deviation, scale, mean gradient, mean product; `channels` floats each.
+  /// What a segment has `channels` floats each of; `ratio` and `offset` are batch renormalisation's r and d.
+  private enum Vector: Int, CaseIterable { case mean, inverse, scale, shift, meanGradient, meanProduct, ratio, offset }
   private let statistics: AlignedBuffer
   /// For each segment: two sums a channel.
   private let sums: UnsafeMutableBufferPointer<Double>
   private let partials: UnsafeMutablePointer<Double>
-  private static let vectorsPerSegment = 5
   private var segments: Int { context.layout.views * segmentsPerView }
+  private var isJoint: Bool { group.views == .joint }
+  /// The first segments have statistics; those behind, if any, share them.
+  private var owners: Int { isJoint ? segmentsPerView : segments }
 
-  package init(_ name: String, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext) {
+  package init(
+    _ name: String, channels: Int, rowsPerImage: Int, group: BatchNormGroup, renorm: BatchRenormLimits? = nil,
+    plan: ParameterPlan, context: NetworkContext
+  ) {
     self.channels = channels
     self.rowsPerImage = rowsPerImage
     self.context = context
+    self.group = group
+    self.renorm = renorm
     gamma = plan.add(name + ".weight", shape: [channels], start: .constant(1))
     beta = plan.add(name + ".bias", shape: [channels], start: .constant(0))
-    runningMean = plan.addBuffer(name + ".running_mean", count: channels, start: 0)
-    runningVariance = plan.addBuffer(name + ".running_var", count: channels, start: 1)
+    let own = group.isNarrowerThanWorld
+    runningMean = plan.addBuffer(name + ".running_mean", count: channels, start: 0, isPerRank: own)
+    runningSpread = plan.addBuffer(
+      name + (renorm == nil ? ".running_var" : ".running_std"), count: channels, start: 1, isPerRank: own)
     plan.addBatchNorm(name)
-    imagesPerSegment = context.scope.samples(context.layout)
+    imagesPerSegment = group.samples(context.layout)
     segmentsPerView = context.layout.imagesPerView / imagesPerSegment
     precondition(
       segmentsPerView * imagesPerSegment == context.layout.imagesPerView,
       "\(context.layout.imagesPerView) images cannot be cut into ghosts of \(imagesPerSegment)")
     let segments = context.layout.views * segmentsPerView
-    statistics = AlignedBuffer(count: segments * Self.vectorsPerSegment * channels)
+    statistics = AlignedBuffer(count: segments * Vector.allCases.count * channels)
     sums = .allocate(capacity: segments * 2 * channels)
     sums.initialize(repeating: 0)
     partials = .allocate(capacity: context.team.threads * 2 * channels)
+    for segment in 0..<owners { vector(segment, .ratio).update(repeating: 1, count: channels) }
   }
 
   deinit {
@@ -64,23 +80,23 @@ package final class BatchNorm: Normalization {
     case .evaluation:
       useRunning(weights)
     }
-    normalize(x, residual: residual, relu: relu, output: output, images: images, weights: weights)
+    normalize(x, residual: residual, relu: relu, output: output, images: images)
   }
 
   package func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
-    normalize(x, residual: nil, relu: true, output: output, images: images, weights: weights)
+    normalize(x, residual: nil, relu: true, output: output, images: images)
   }
 
   private func normalize(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
+    images: Int
   ) {
     let training = context.phase == .training
     let rows = (training ? imagesPerSegment : images) * rowsPerImage
     for segment in 0..<(training ? segments : 1) {
       let at = segment * rows * channels
       ChannelNormalize.forward(
-        x + at, affine: affine(segment, weights), residual: residual.map { $0 + at }, relu: relu, output: output + at,
+        x + at, affine: affine(segment), residual: residual.map { $0 + at }, relu: relu, output: output + at,
         rows: rows, channels: channels, team: context.team)
     }
   }
@@ -96,23 +112,23 @@ package final class BatchNorm: Normalization {
       if case .output(let output) = mask { segmentMask = .output(output + at) }
       let (gradients, products) = segmentSums(segment)
       ChannelSums.backward(
-        gradient: gradient + at, x: x + at, mask: segmentMask, affine: affine(segment, weights), rows: rows,
+        gradient: gradient + at, x: x + at, mask: segmentMask, affine: affine(segment), rows: rows,
         channels: channels, sums: gradients, products: products, partials: partials, team: context.team)
     }
     storeParameterGradients(weights)
-    try context.clock.measure(.communication) { try context.scope.communicator?.allReduce(sums, .sum) }
-    let share = 1 / Double(rows * context.scope.ranks)
+    try pool()
+    let share = 1 / samplesPerStatistic
     for segment in 0..<segments {
       let at = segment * rows * channels
-      let (gradients, products) = segmentSums(segment)
-      let meanGradient = vector(segment, 3)
-      let meanProduct = vector(segment, 4)
+      let (gradients, products) = segmentSums(owner(segment))
+      let meanGradient = vector(segment, .meanGradient)
+      let meanProduct = vector(segment, .meanProduct)
       for c in 0..<channels {
         meanGradient[c] = Float(gradients[c] * share)
         meanProduct[c] = Float(products[c] * share)
       }
       ChannelNormalize.backward(
-        gradient: gradient + at, x: x + at, affine: affine(segment, weights), meanGradient: meanGradient,
+        gradient: gradient + at, x: x + at, affine: affine(segment), meanGradient: meanGradient,
         meanProduct: meanProduct, output: inputGradient + at, rows: rows, channels: channels, team: context.team)
     }
   }
@@ -125,8 +141,9 @@ package final class BatchNorm: Normalization {
       var product = 0.0
       var sum = 0.0
       for segment in 0..<segments {
-        sum += segmentSums(segment).0[c]
-        product += segmentSums(segment).1[c]
+        let (gradients, products) = segmentSums(segment)
+        sum += gradients[c]
+        product += Double(vector(segment, .ratio)[c]) * products[c] + Double(vector(segment, .offset)[c]) * gradients[c]
       }
       gammaGradient[c] = Float(product)
       betaGradient[c] = Float(sum)
@@ -141,56 +158,89 @@ package final class BatchNorm: Normalization {
         x + segment * rows * channels, rows: rows, channels: channels, sums: sum, squares: squares,
         partials: partials, team: context.team)
     }
-    try context.clock.measure(.communication) { try context.scope.communicator?.allReduce(sums, .sum) }
-    let count = Double(rows * context.scope.ranks)
-    for view in 0..<context.layout.views { settle(view, count: count, weights: weights) }
+    try pool()
+    for view in 0..<owners / segmentsPerView { settle(view, weights: weights) }
   }
 
-  /// Turns one view's sums into mean, inverse deviation and scale, and moves the running statistics.
-  private func settle(_ view: Int, count: Double, weights: Weights) {
+  /// Adds up the sums of all that share statistics: segments of joint views, then the ranks of the scope.
+  private func pool() throws {
+    let each = 2 * channels
+    for segment in owners..<segments {
+      for i in 0..<each { sums[owner(segment) * each + i] += sums[segment * each + i] }
+    }
+    let pooled = UnsafeMutableBufferPointer(rebasing: sums[..<(owners * each)])
+    try context.clock.measure(.communication) { try group.communicator?.allReduce(pooled, .sum) }
+  }
+
+  private var samplesPerStatistic: Double {
+    Double(imagesPerSegment * rowsPerImage * group.ranks * (isJoint ? context.layout.views : 1))
+  }
+
+  /// Turns one view's sums into mean, inverse deviation, scale and shift, and moves the running statistics.
+  private func settle(_ view: Int, weights: Weights) {
     let mean = weights.buffer(runningMean)
-    let variance = weights.buffer(runningVariance)
-    let scale = weights.value(gamma)
+    let spread = weights.buffer(runningSpread)
+    let (scale, shift) = (weights.value(gamma), weights.value(beta))
+    let count = samplesPerStatistic
     let unbias = count > 1 ? count / (count - 1) : 1
+    let share = (renorm?.momentum ?? Self.momentum) / Double(segmentsPerView)
+    let keep = 1 - (renorm?.momentum ?? Self.momentum)
     for c in 0..<channels {
       var meanOfGhosts = 0.0
-      var varianceOfGhosts = 0.0
+      var spreadOfGhosts = 0.0
       for segment in (view * segmentsPerView)..<((view + 1) * segmentsPerView) {
         let (sum, squares) = segmentSums(segment)
         let m = sum[c] / count
         let v = max(0, squares[c] / count - m * m)
-        let inverse = 1 / (v + Self.epsilon).squareRoot()
-        vector(segment, 0)[c] = Float(m)
-        vector(segment, 1)[c] = Float(inverse)
-        vector(segment, 2)[c] = Float(inverse) * scale[c]
+        let deviation = (v + Self.epsilon).squareRoot()
+        let inverse = Float(1 / deviation)
+        vector(segment, .mean)[c] = Float(m)
+        vector(segment, .inverse)[c] = inverse
         meanOfGhosts += m
-        varianceOfGhosts += v
+        guard let renorm else {
+          vector(segment, .scale)[c] = inverse * scale[c]
+          vector(segment, .shift)[c] = shift[c]
+          spreadOfGhosts += unbias * v
+          continue
+        }
+        let (ratio, offset) = renorm.correction(
+          mean: m, deviation: deviation, runningMean: Double(mean[c]), runningDeviation: Double(spread[c]))
+        vector(segment, .ratio)[c] = Float(ratio)
+        vector(segment, .offset)[c] = Float(offset)
+        vector(segment, .scale)[c] = Float(ratio / deviation * Double(scale[c]))
+        vector(segment, .shift)[c] = Float(Double(shift[c]) + offset * Double(scale[c]))
+        spreadOfGhosts += deviation
       }
-      let share = Self.momentum / Double(segmentsPerView)
-      mean[c] = Float((1 - Self.momentum) * Double(mean[c]) + share * meanOfGhosts)
-      variance[c] = Float((1 - Self.momentum) * Double(variance[c]) + share * unbias * varianceOfGhosts)
+      mean[c] = Float(keep * Double(mean[c]) + share * meanOfGhosts)
+      spread[c] = Float(keep * Double(spread[c]) + share * spreadOfGhosts)
     }
   }
 
   private func useRunning(_ weights: Weights) {
     let mean = weights.buffer(runningMean)
-    let variance = weights.buffer(runningVariance)
+    let spread = weights.buffer(runningSpread)
     let scale = weights.value(gamma)
     for c in 0..<channels {
-      let inverse = Float(1 / (Double(variance[c]) + Self.epsilon).squareRoot())
-      vector(0, 0)[c] = mean[c]
-      vector(0, 1)[c] = inverse
-      vector(0, 2)[c] = inverse * scale[c]
+      let deviation = renorm == nil ? (Double(spread[c]) + Self.epsilon).squareRoot() : Double(spread[c])
+      let inverse = Float(1 / deviation)
+      vector(0, .mean)[c] = mean[c]
+      vector(0, .inverse)[c] = inverse
+      vector(0, .scale)[c] = inverse * scale[c]
     }
+    vector(0, .shift).update(from: weights.value(beta), count: channels)
   }
 
-  private func vector(_ segment: Int, _ place: Int) -> UnsafeMutablePointer<Float> {
-    statistics.pointer + (segment * Self.vectorsPerSegment + place) * channels
+  /// The segment whose statistics are a segment's.
+  private func owner(_ segment: Int) -> Int { isJoint ? segment % segmentsPerView : segment }
+
+  private func vector(_ segment: Int, _ vector: Vector) -> UnsafeMutablePointer<Float> {
+    statistics.pointer + (owner(segment) * Vector.allCases.count + vector.rawValue) * channels
   }
 
-  private func affine(_ segment: Int, _ weights: Weights) -> ChannelAffine {
+  private func affine(_ segment: Int) -> ChannelAffine {
     ChannelAffine(
-      mean: vector(segment, 0), inverse: vector(segment, 1), scale: vector(segment, 2), beta: weights.value(beta))
+      mean: vector(segment, .mean), inverse: vector(segment, .inverse), scale: vector(segment, .scale),
+      beta: vector(segment, .shift))
   }
 
   private func segmentSums(_ segment: Int) -> (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) {

@@ -6,15 +6,17 @@ package final class ConvolutionNorm {
   package let norm: any Normalization
   private let convolution: Convolution
   private let filter: Parameter
+  private let standardization: WeightStandardization?
   private let context: NetworkContext
   /// The convolution's output; the norm's backward pass needs it.
   private let sum: Scratch
   var outputFloats: Int { shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels }
   var inputFloats: Int { shape.images * shape.height * shape.width * shape.inputChannels }
 
+  /// - Parameter standardized: whether the convolution computes with standardised weights.
   /// - Parameter role: where the convolution's output goes in a network that keeps nothing.
   package init(
-    convolution name: String, norm normName: String, _ kind: NormKind, shape: ConvolutionShape,
+    convolution name: String, norm normName: String, _ kind: NormKind, standardized: Bool, shape: ConvolutionShape,
     sharedAs role: SharedMaps.Role, plan: ParameterPlan, context: NetworkContext
   ) {
     self.shape = shape
@@ -23,9 +25,10 @@ package final class ConvolutionNorm {
     filter = plan.add(
       name + ".weight", shape: [shape.outputChannels, shape.inputChannels, shape.kernel, shape.kernel],
       layout: .convolution, start: .kaimingNormal)
+    standardization = standardized ? WeightStandardization(filter, team: context.team) : nil
     norm = kind.layer(
-      normName, channels: shape.outputChannels, rowsPerImage: shape.outputHeight * shape.outputWidth, plan: plan,
-      context: context)
+      normName, channels: shape.outputChannels, rowsPerImage: shape.outputHeight * shape.outputWidth,
+      group: context.scopes.encoder, plan: plan, context: context)
     sum = context.map(
       shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels, otherwise: role)
   }
@@ -36,12 +39,17 @@ package final class ConvolutionNorm {
     images: Int, weights: Weights
   ) throws {
     context.clock.measure(.convolutionForward) {
-      convolution.forward(images: images, input: input, filter: weights.value(filter), output: sum.pointer)
+      standardization?.standardize(weights.value(filter))
+      convolution.forward(images: images, input: input, filter: filterInUse(weights), output: sum.pointer)
     }
     try context.clock.measure(.norm) {
       try norm.forward(
         sum.pointer, residual: residual, relu: relu, output: output, images: images, weights: weights)
     }
+  }
+
+  private func filterInUse(_ weights: Weights) -> UnsafePointer<Float> {
+    standardization?.weights ?? UnsafePointer(weights.value(filter))
   }
 
   /// relu(norm(...)) of the last forward pass, computed again.
@@ -68,9 +76,10 @@ package final class ConvolutionNorm {
     context.clock.measure(.convolutionBackward) {
       convolution.filterGradient(
         images: images, input: input, outputGradient: sumGradient, filterGradient: weights.gradient(filter))
+      standardization?.backward(weights.gradient(filter), weights: weights.value(filter))
       if let inputGradient {
         convolution.inputGradient(
-          images: images, outputGradient: sumGradient, filter: weights.value(filter), inputGradient: inputGradient,
+          images: images, outputGradient: sumGradient, filter: filterInUse(weights), inputGradient: inputGradient,
           accumulate: accumulate)
       }
     }

@@ -21,10 +21,23 @@ public enum NormKind: String, CaseIterable, Codable, Sendable {
   case ln
   /// Group norm (Wu & He 2018) over groups of a sample's own channels.
   case gn
+  /// Batch renormalisation (Ioffe 2017) over the samples of the batch-norm scope.
+  case brn
   case none
+
+  /// Whether other images of the batch enter.
+  public var usesBatch: Bool { self == .bn || self == .brn }
 }
 
-/// The samples that share batch-norm statistics, always of one view.
+/// What the views of an image are to batch norm.
+public enum ViewNormalization: String, CaseIterable, Codable, Sendable {
+  /// Each view is normalised by itself, as where the network sees one view after the other.
+  case apart
+  /// All views of the scope's images share statistics, as where the network sees them in one batch.
+  case joint
+}
+
+/// The images that share batch-norm statistics; of one view, or of all where views are normalised jointly.
 public enum BatchNormScope: Hashable, Sendable {
   /// All ranks.
   case sync

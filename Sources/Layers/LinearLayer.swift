@@ -7,14 +7,23 @@ package final class LinearLayer {
   private let context: NetworkContext
   private let weight: Parameter
   private let bias: Parameter
+  private let standardization: WeightStandardization?
 
-  package init(_ name: String, inputs: Int, outputs: Int, plan: ParameterPlan, context: NetworkContext) {
+  /// - Parameter standardized: whether it computes with standardised weights.
+  package init(
+    _ name: String, inputs: Int, outputs: Int, standardized: Bool = false, plan: ParameterPlan, context: NetworkContext
+  ) {
     self.inputs = inputs
     self.outputs = outputs
     self.context = context
     weight = plan.add(
       name + ".weight", shape: [outputs, inputs], layout: .linear, start: .uniform(inputs: inputs))
+    standardization = standardized ? WeightStandardization(weight, team: context.team) : nil
     bias = plan.add(name + ".bias", shape: [outputs], start: .uniform(inputs: inputs))
+  }
+
+  private func weightInUse(_ weights: Weights) -> UnsafePointer<Float> {
+    standardization?.weights ?? UnsafePointer(weights.value(weight))
   }
 
   /// input [rows x inputs] to output [rows x outputs].
@@ -23,10 +32,11 @@ package final class LinearLayer {
   ) {
     let outer = context.clock.enter(.gemm)
     defer { context.clock.enter(outer) }
+    standardization?.standardize(weights.value(weight))
     let shift = weights.value(bias)
     for row in 0..<rows { (output + row * outputs).update(from: shift, count: outputs) }
     MatrixMultiply.run(
-      m: rows, n: outputs, k: inputs, a: input, lda: inputs, aTransposed: false, b: weights.value(weight),
+      m: rows, n: outputs, k: inputs, a: input, lda: inputs, aTransposed: false, b: weightInUse(weights),
       ldb: outputs, bTransposed: false, c: output, ldc: outputs, accumulate: true, team: context.team,
       scratch: context.scratch)
   }
@@ -42,10 +52,11 @@ package final class LinearLayer {
       m: inputs, n: outputs, k: rows, a: input, lda: inputs, aTransposed: true, b: outputGradient, ldb: outputs,
       bTransposed: false, c: weights.gradient(weight), ldc: outputs, accumulate: false, team: context.team,
       scratch: context.scratch)
+    standardization?.backward(weights.gradient(weight), weights: weights.value(weight))
     ChannelSums.sums(outputGradient, rows: rows, channels: outputs, into: weights.gradient(bias))
     guard let inputGradient else { return }
     MatrixMultiply.run(
-      m: rows, n: inputs, k: outputs, a: outputGradient, lda: outputs, aTransposed: false, b: weights.value(weight),
+      m: rows, n: inputs, k: outputs, a: outputGradient, lda: outputs, aTransposed: false, b: weightInUse(weights),
       ldb: outputs, bTransposed: true, c: inputGradient, ldc: inputs, accumulate: false, team: context.team,
       scratch: context.scratch)
   }

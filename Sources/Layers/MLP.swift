@@ -18,8 +18,10 @@ public final class MLP {
   private var input: UnsafePointer<Float>?
   private let firstOffset: Int
 
+  /// - Parameter standardized: whether the linear layers compute with standardised weights.
   public init(
-    _ name: String, inputs: Int, hidden: Int, outputs: Int, norm kind: NormKind, plan: ParameterPlan,
+    _ name: String, inputs: Int, hidden: Int, outputs: Int, norm kind: NormKind, standardized: Bool = false,
+    plan: ParameterPlan,
     context: NetworkContext
   ) {
     self.inputs = inputs
@@ -28,9 +30,12 @@ public final class MLP {
     self.context = context
     firstOffset = plan.floats
     let rows = context.layout.images
-    first = LinearLayer(name + ".0", inputs: inputs, outputs: hidden, plan: plan, context: context)
-    norm = kind.layer(name + ".1", channels: hidden, rowsPerImage: 1, plan: plan, context: context)
-    second = LinearLayer(name + ".3", inputs: hidden, outputs: outputs, plan: plan, context: context)
+    first = LinearLayer(
+      name + ".0", inputs: inputs, outputs: hidden, standardized: standardized, plan: plan, context: context)
+    norm = kind.layer(
+      name + ".1", channels: hidden, rowsPerImage: 1, group: context.scopes.heads, plan: plan, context: context)
+    second = LinearLayer(
+      name + ".3", inputs: hidden, outputs: outputs, standardized: standardized, plan: plan, context: context)
     func own(_ floats: Int) -> Scratch {
       let buffer = Scratch()
       buffer.reserve(floats)

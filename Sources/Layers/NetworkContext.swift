@@ -29,13 +29,13 @@ public final class SharedMaps {
   subscript(_ role: Role) -> Scratch { maps[role.rawValue] }
 }
 
-/// What the layers of one network share: threads, scratch, the batch's layout, the batch-norm scope and the phase.
+/// What the layers of one network share: threads, scratch, the batch's layout, the batch-norm scopes and the phase.
 public final class NetworkContext {
   public let team: ThreadTeam
   public let scratch: Scratch
   public let maps: SharedMaps
   public let layout: BatchLayout
-  public let scope: BatchNormGroup
+  public let scopes: BatchNormScopes
   /// Whether a backward pass will follow, so that each layer keeps what it needs.
   public let keepsActivations: Bool
   public var phase = Phase.training
@@ -45,7 +45,7 @@ public final class NetworkContext {
   public var gradientsReady: ((Int) throws -> Void)?
 
   public init(
-    team: ThreadTeam, scratch: Scratch, maps: SharedMaps, layout: BatchLayout, scope: BatchNormGroup,
+    team: ThreadTeam, scratch: Scratch, maps: SharedMaps, layout: BatchLayout, scope: BatchNormScopes,
     keepsActivations: Bool, clock: PhaseClock = PhaseClock()
   ) {
     self.clock = clock
@@ -53,7 +53,7 @@ public final class NetworkContext {
     self.scratch = scratch
     self.maps = maps
     self.layout = layout
-    self.scope = scope
+    scopes = scope
     self.keepsActivations = keepsActivations
   }
 

@@ -24,12 +24,16 @@ package protocol Normalization: AnyObject {
 
 extension NormKind {
   /// Makes the layer, with its parameters under `name`.
+  /// - Parameter group: the samples that share statistics, where the batch enters.
   package func layer(
-    _ name: String, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext
+    _ name: String, channels: Int, rowsPerImage: Int, group: BatchNormGroup, plan: ParameterPlan,
+    context: NetworkContext
   ) -> any Normalization {
     switch self {
-    case .bn:
-      BatchNorm(name, channels: channels, rowsPerImage: rowsPerImage, plan: plan, context: context)
+    case .bn, .brn:
+      BatchNorm(
+        name, channels: channels, rowsPerImage: rowsPerImage, group: group,
+        renorm: self == .brn ? context.scopes.renorm : nil, plan: plan, context: context)
     case .ln:
       GroupNorm(name, groups: 1, channels: channels, rowsPerImage: rowsPerImage, plan: plan, context: context)
     case .gn:

@@ -63,6 +63,8 @@ public struct RunningBuffer: Sendable, Equatable {
   public let count: Int
   public let offset: Int
   public let start: Float
+  /// Whether each rank has numbers of its own, as where the batch-norm scope is narrower than the world.
+  public let isPerRank: Bool
 }
 
 /// Collects the parameters of a network while its layers are made; the flat order is the order of `add`.
@@ -86,8 +88,8 @@ public final class ParameterPlan {
     return parameter
   }
 
-  public func addBuffer(_ name: String, count: Int, start: Float) -> RunningBuffer {
-    let buffer = RunningBuffer(name: name, count: count, offset: bufferFloats, start: start)
+  public func addBuffer(_ name: String, count: Int, start: Float, isPerRank: Bool) -> RunningBuffer {
+    let buffer = RunningBuffer(name: name, count: count, offset: bufferFloats, start: start, isPerRank: isPerRank)
     buffers.append(buffer)
     bufferFloats += (count + 15) & ~15
     return buffer
@@ -105,7 +107,7 @@ public final class ParameterStore {
   public let values: AlignedBuffer
   public let gradients: AlignedBuffer
   public let running: AlignedBuffer
-  /// PyTorch's num_batches_tracked: forward passes in training mode, one a view; the same for every batch norm.
+  /// PyTorch's num_batches_tracked: batches seen in training mode, one a view or a pass of joint views; the same for every batch norm.
   public var batchesTracked: Int64 = 0
 
   /// - Parameter trained: whether gradients are kept.
@@ -118,6 +120,9 @@ public final class ParameterStore {
     running = AlignedBuffer(count: plan.bufferFloats)
     resetRunningStatistics()
   }
+
+  /// Whether some running statistics are each rank's own.
+  public var hasStatisticsPerRank: Bool { buffers.contains(where: \.isPerRank) }
 
   /// Means 0 and variances 1.
   public func resetRunningStatistics() {

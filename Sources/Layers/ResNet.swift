@@ -9,13 +9,18 @@ public struct EncoderShape: Sendable, Equatable {
   /// Pixels a side of the square input.
   public var imageSize: Int
   public var norm: NormKind
+  /// Whether convolutions compute with standardised weights.
+  public var standardizesWeights: Bool
 
-  public init(kind: EncoderKind, width: Int, stem: Stem, imageSize: Int, norm: NormKind) {
+  public init(
+    kind: EncoderKind, width: Int, stem: Stem, imageSize: Int, norm: NormKind, standardizesWeights: Bool = false
+  ) {
     self.kind = kind
     self.width = width
     self.stem = stem
     self.imageSize = imageSize
     self.norm = norm
+    self.standardizesWeights = standardizesWeights
   }
 
   /// Blocks of the four stages.
@@ -54,7 +59,8 @@ public final class ResNet {
     let images = context.layout.images
     let stemShape = shape.stemConvolution(images: images)
     stem = ConvolutionNorm(
-      convolution: name + "conv1", norm: name + "bn1", shape.norm, shape: stemShape, sharedAs: .convolution, plan: plan,
+      convolution: name + "conv1", norm: name + "bn1", shape.norm, standardized: shape.standardizesWeights,
+      shape: stemShape, sharedAs: .convolution, plan: plan,
       context: context)
     var (height, width) = (stemShape.outputHeight, stemShape.outputWidth)
     _ = context.shared(.activation, stem.outputFloats)
@@ -75,7 +81,7 @@ public final class ResNet {
         let block = ResidualBlock(
           "\(name)layer\(stage + 1).\(index)", bottleneck: shape.isBottleneck, height: height, width: width,
           inputChannels: channels, channels: shape.width << stage, stride: stage > 0 && index == 0 ? 2 : 1,
-          norm: shape.norm, plan: plan, context: context)
+          norm: shape.norm, standardized: shape.standardizesWeights, plan: plan, context: context)
         made.append(block)
         (height, width, channels) = (block.outputHeight, block.outputWidth, block.outputChannels)
       }
@@ -169,7 +175,7 @@ extension EncoderShape {
 extension EncoderShape {
   /// Every convolution of the network, in the order of the forward pass, downsampling ones included.
   public func convolutions(images: Int) -> [ConvolutionShape] {
-    let scope = BatchNormGroup.local
+    let scope = BatchNormScopes.local
     let context = NetworkContext(
       team: ThreadTeam(threads: 1), scratch: Scratch(), maps: SharedMaps(),
       layout: BatchLayout(views: 1, imagesPerView: images), scope: scope, keepsActivations: false)

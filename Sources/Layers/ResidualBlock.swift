@@ -18,7 +18,7 @@ package final class ResidualBlock {
   /// - Parameter channels: of the block's inner units; a bottleneck's output has four times as many.
   package init(
     _ name: String, bottleneck: Bool, height: Int, width: Int, inputChannels: Int, channels: Int, stride: Int,
-    norm: NormKind, plan: ParameterPlan, context: NetworkContext
+    norm: NormKind, standardized: Bool = false, plan: ParameterPlan, context: NetworkContext
   ) {
     self.context = context
     firstOffset = plan.floats
@@ -34,7 +34,8 @@ package final class ResidualBlock {
         kernel: kernel, stride: strides[index], padding: kernel / 2)
       made.append(
         ConvolutionNorm(
-          convolution: "\(name).conv\(index + 1)", norm: "\(name).bn\(index + 1)", norm, shape: shape,
+          convolution: "\(name).conv\(index + 1)", norm: "\(name).bn\(index + 1)", norm, standardized: standardized,
+          shape: shape,
           sharedAs: .convolution, plan: plan, context: context))
       (rows, columns, depth) = (shape.outputHeight, shape.outputWidth, shape.outputChannels)
     }
@@ -47,7 +48,8 @@ package final class ResidualBlock {
         images: images, height: height, width: width, inputChannels: inputChannels, outputChannels: depth, kernel: 1,
         stride: stride, padding: 0)
       downsample = ConvolutionNorm(
-        convolution: "\(name).downsample.0", norm: "\(name).downsample.1", norm, shape: shape,
+        convolution: "\(name).downsample.0", norm: "\(name).downsample.1", norm, standardized: standardized,
+        shape: shape,
         sharedAs: .convolution, plan: plan, context: context)
     } else {
       downsample = nil

@@ -10,15 +10,19 @@ public struct ModelShape: Sendable, Equatable {
   public var dimensions: Int
   public var projectorNorm: NormKind
   public var predictorNorm: NormKind
+  /// Whether the heads' linear layers compute with standardised weights.
+  public var standardizesWeights: Bool
 
   public init(
-    encoder: EncoderShape, hidden: Int, dimensions: Int, projectorNorm: NormKind, predictorNorm: NormKind
+    encoder: EncoderShape, hidden: Int, dimensions: Int, projectorNorm: NormKind, predictorNorm: NormKind,
+    standardizesWeights: Bool = false
   ) {
     self.encoder = encoder
     self.hidden = hidden
     self.dimensions = dimensions
     self.projectorNorm = projectorNorm
     self.predictorNorm = predictorNorm
+    self.standardizesWeights = standardizesWeights
   }
 }
 
@@ -43,7 +47,7 @@ public final class BYOL {
   public private(set) var projections: UnsafePointer<Float>?
   public private(set) var targetProjections: UnsafePointer<Float>?
 
-  public init(_ shape: ModelShape, layout: BatchLayout, scope: BatchNormGroup, team: ThreadTeam) {
+  public init(_ shape: ModelShape, layout: BatchLayout, scope: BatchNormScopes, team: ThreadTeam) {
     precondition(layout.views == 2, "BYOL takes two views")
     self.shape = shape
     self.layout = layout
@@ -61,7 +65,8 @@ public final class BYOL {
     func head(_ name: String, _ inputs: Int, _ norm: NormKind, _ plan: ParameterPlan, _ context: NetworkContext) -> MLP
     {
       MLP(
-        name, inputs: inputs, hidden: shape.hidden, outputs: shape.dimensions, norm: norm, plan: plan, context: context)
+        name, inputs: inputs, hidden: shape.hidden, outputs: shape.dimensions, norm: norm,
+        standardized: shape.standardizesWeights, plan: plan, context: context)
     }
     projector = head("projector", shape.encoder.features, shape.projectorNorm, plan, context)
     targetProjector = head("projector", shape.encoder.features, shape.projectorNorm, targetPlan, targetContext)
@@ -99,8 +104,8 @@ public final class BYOL {
     let features = try encoder.forward(views, images: images, weights: online.weights)
     let z = try projector.forward(features, images: images, weights: online.weights)
     let predictions = try predictor.forward(z, images: images, weights: online.weights)
-    online.batchesTracked += Int64(layout.views)
-    target.batchesTracked += Int64(layout.views)
+    online.batchesTracked += context.scopes.batches(layout)
+    target.batchesTracked += context.scopes.batches(layout)
     projections = z
     targetProjections = targets
     var loss = 0.0

@@ -32,7 +32,21 @@ public struct Configuration: Equatable, Sendable {
   public var encoderNorm = NormKind.bn
   public var projectorNorm = NormKind.bn
   public var predictorNorm = NormKind.bn
+  /// Whether convolutions and linear layers compute with weights standardised over each output's inputs.
+  public var weightStandardization = Switch.off
   public var bnScope = BatchNormScope.sync
+  /// The scope of the encoder's batch norms; nil is `bnScope`.
+  public var encoderBnScope: BatchNormScope?
+  /// The scope of the projector's and the predictor's batch norms; nil is `bnScope`.
+  public var headBnScope: BatchNormScope?
+  public var bnViews = ViewNormalization.apart
+  /// Batch renormalisation's r_max and d_max, at the end of their rise.
+  public var brnRMax = 3.0
+  public var brnDMax = 5.0
+  /// Steps over which r_max and d_max rise from 1 and 0.
+  public var brnWarmupSteps = 0
+  /// The share of a batch in batch renormalisation's moving averages.
+  public var brnMomentum = 0.01
   /// A safetensors file whose tensors replace starting weights by name (`--init`).
   public var initFile: String?
 
@@ -48,6 +62,12 @@ public struct Configuration: Equatable, Sendable {
   public var lr = 0.8
   public var momentum = 0.9
   public var weightDecay = 1e-4
+  /// What weight decay acts on; nil is everything for SGD and the weights alone for LARS, as BYOL.
+  public var decayOn: DecayedParameters?
+  /// LARS's trust coefficient.
+  public var larsTrust = 0.001
+  /// The parts that LARS acts on, the others by SGD; nil is all.
+  public var larsOn: NetworkParts?
   /// Steps over which the learning rate rises linearly to its peak, before the cosine to 0.
   public var warmupSteps = 0
   /// The target's first tau.

@@ -6,8 +6,8 @@ enum Available {
   static let methods = MethodKind.allCases
   static let encoders = EncoderKind.allCases
   static let encoderNorms: [NormKind] = [.bn, .gn, .none]
-  static let headNorms: [NormKind] = [.bn, .ln, .none]
-  static let optimizers: [OptimizerKind] = [.sgd]
+  static let headNorms: [NormKind] = [.bn, .ln, .gn, .brn, .none]
+  static let optimizers = OptimizerKind.allCases
 
   static let scopeForms = ["sync", "node", "group:K", "local", "ghost:N"]
 }

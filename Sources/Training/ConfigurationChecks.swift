@@ -1,5 +1,29 @@
 import Layers
 
+/// A part of the networks whose batch norms have one scope.
+struct ScopedPart {
+  /// The flag that the scope came from.
+  let flag: String
+  let scope: BatchNormScope
+  let norms: [NormKind]
+}
+
+extension Configuration {
+  /// The encoder and the heads, or both as one where one flag speaks of both.
+  var scopedParts: [ScopedPart] {
+    let heads = [projectorNorm, predictorNorm]
+    if encoderBnScope == nil && headBnScope == nil {
+      return [ScopedPart(flag: "--bn-scope", scope: bnScope, norms: [encoderNorm] + heads)]
+    }
+    func part(_ flag: String, _ scope: BatchNormScope?, _ norms: [NormKind]) -> ScopedPart {
+      ScopedPart(flag: scope == nil ? "--bn-scope" : flag, scope: scope ?? bnScope, norms: norms)
+    }
+    return [
+      part("--encoder-bn-scope", encoderBnScope, [encoderNorm]), part("--head-bn-scope", headBnScope, heads),
+    ]
+  }
+}
+
 extension Configuration {
   /// What flags alone cannot know: whether the ranks and the data fit the settings.
   /// - Parameters:
@@ -10,8 +34,11 @@ extension Configuration {
     precondition(ranks >= 1, "a run has ranks")
     if let fault = unsupported.first { throw UsageError(fault) }
     guard (epochs == nil) != (steps == nil) else { throw UsageError("one of --epochs and --steps should be given") }
+    if let larsOn, optimizer != .lars {
+      throw UsageError("--lars-on \(larsOn.text): is for --optimizer lars alone, not \(optimizer.rawValue)")
+    }
     try validateShares(ranks: ranks)
-    try validateScope(ranks: ranks)
+    for part in scopedParts { try validateScope(part, ranks: ranks) }
     if let samples, samples < batch {
       let most = samples / ranks * ranks
       let right = most >= 2 ? "should be at most \(most)" : "the data set is too small for \(ranks) ranks"
@@ -25,29 +52,26 @@ extension Configuration {
     throw UsageError("--batch \(batch): \(ranks) ranks cannot share it evenly; should be \(choices)")
   }
 
-  private func validateScope(ranks: Int) throws {
+  private func validateScope(_ part: ScopedPart, ranks: Int) throws {
     let local = batch / ranks
-    switch bnScope {
+    let setting = "\(part.flag) \(part.scope)"
+    switch part.scope {
     case .ghost(let samples) where !local.isMultiple(of: samples):
       let divisors = (2...max(2, local)).filter(local.isMultiple(of:))
       let scopes = around(samples, in: divisors).map { "ghost:\($0)" } + ["--batch \(nextBatch(samples * ranks))"]
       throw UsageError(
-        "--bn-scope ghost:\(samples): does not divide the local batch of \(local) (\(batch) over \(ranks) ranks); "
+        "\(setting): does not divide the local batch of \(local) (\(batch) over \(ranks) ranks); "
           + "should be \(scopes.joined(separator: " or "))")
     case .group(let size) where !ranks.isMultiple(of: size):
       let divisors = (1...ranks).filter(ranks.isMultiple(of:))
       let scopes = around(size, in: divisors).map { "group:\($0)" }
-      throw UsageError(
-        "--bn-scope group:\(size): does not divide \(ranks) ranks; should be \(scopes.joined(separator: " or "))")
-    default: try validateVariance(local: local, ranks: ranks)
+      throw UsageError("\(setting): does not divide \(ranks) ranks; should be \(scopes.joined(separator: " or "))")
+    default: break
     }
-  }
-
-  /// A batch norm over one image has a variance of zero where the image is one pixel, and no unbiased variance at all.
-  private func validateVariance(local: Int, ranks: Int) throws {
-    guard [encoderNorm, projectorNorm, predictorNorm].contains(.bn) else { return }
-    let message = "--bn-scope \(bnScope): batch norm over a single image has no variance; should be "
-    switch bnScope {
+    guard part.norms.contains(where: \.usesBatch) else { return }
+    // A batch norm over one image has a variance of zero where the image is one pixel, and no unbiased variance at all.
+    let message = "\(setting): batch norm over a single image has no variance; should be "
+    switch part.scope {
     case .ghost(1): throw UsageError(message + "ghost:2 or more")
     case .local where local == 1: throw UsageError(message + "sync, or --batch \(2 * ranks) or more")
     default: break

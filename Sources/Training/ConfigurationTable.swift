@@ -1,4 +1,5 @@
 import Files
+import Layers
 
 extension Configuration {
   /// The table of settings, in the order in which help, files and a run's first lines show them. A new setting is a
@@ -48,13 +49,43 @@ extension Configuration {
       choice: "predictor-norm", \.predictorNorm, in: .networks, available: Available.headNorms,
       "what normalises the predictor's hidden layer"),
     .init(
+      choice: "weight-standardization", \.weightStandardization, in: .networks,
+      "convolutions and linear layers with standardised weights"),
+    .init(
       "bn-scope", \.bnScope, forms: Available.scopeForms, in: .networks,
       "the images that share batch-norm statistics", isAvailable: { _ in true }),
+    scope("encoder-bn-scope", \.encoderBnScope, "of the encoder's batch norms; unset: --bn-scope"),
+    scope("head-bn-scope", \.headBnScope, "of the projector's and predictor's batch norms; unset: --bn-scope"),
+    .init(choice: "bn-views", \.bnViews, in: .networks, "views normalised each by itself, or together"),
+    .init(
+      "brn-r-max", \.brnRMax, "R", in: .networks, expects: "a number from 1 to 1000",
+      "batch renormalisation scales by 1/R to R"
+    ) { $0 >= 1 && $0 <= 1000 },
+    .init(
+      "brn-d-max", \.brnDMax, "D", in: .networks, expects: "a number from 0 to 1000",
+      "and shifts by -D to D deviations"
+    ) { $0 >= 0 && $0 <= 1000 },
+    .init(
+      "brn-warmup-steps", \.brnWarmupSteps, "N", in: .networks, expects: "a whole number from 0 to 1000000000",
+      "over which R rises from 1 and D from 0; 0: both throughout"
+    ) { (0...1_000_000_000).contains($0) },
+    .init(
+      "brn-momentum", \.brnMomentum, "X", in: .networks, expects: "a number above 0, up to 1",
+      "a batch's share in batch renormalisation's running statistics"
+    ) { $0 > 0 && $0 <= 1 },
     .init(
       optional: "init", \.initFile, "FILE", in: .networks, expects: "a safetensors file",
       "starting weights by tensor name"
     ) { !$0.isEmpty },
   ]
+
+  private static func scope(
+    _ name: String, _ path: WritableKeyPath<Configuration, BatchNormScope?> & Sendable, _ help: String
+  ) -> Setting<Configuration> {
+    .init(
+      optional: name, path, Available.scopeForms.joined(separator: "|"), in: .networks,
+      expects: "one of " + Available.scopeForms.joined(separator: ", "), help, isValid: { _ in true })
+  }
 
   private static let optimizationRows: [Setting<Configuration>] = [
     .init(
@@ -80,8 +111,21 @@ extension Configuration {
     ) { $0 >= 0 && $0 < 1 },
     .init(
       "weight-decay", \.weightDecay, "X", in: .optimization, expects: "a number from 0 to 1",
-      "L2 decay, on every parameter"
+      "L2 decay"
     ) { $0 >= 0 && $0 <= 1 },
+    .init(
+      optional: "decay-on", \.decayOn, "all|weights", in: .optimization, expects: "one of all, weights",
+      "with or without biases and norms; unset: all for sgd, weights for lars"
+    ) { _ in true },
+    .init(
+      "lars-trust", \.larsTrust, "X", in: .optimization, expects: "a number above 0, up to 1000",
+      "trust coefficient of lars"
+    ) { $0 > 0 && $0 <= 1000 },
+    .init(
+      optional: "lars-on", \.larsOn, "PARTS", in: .optimization,
+      expects: "parts with commas between them, of " + NetworkParts.names,
+      "lars there and sgd elsewhere; unset: lars everywhere"
+    ) { _ in true },
     .init(
       "warmup-steps", \.warmupSteps, "N", in: .optimization, expects: "a whole number from 0 to 1000000000",
       "of linear rise to the peak learning rate"

@@ -16,9 +16,9 @@ public struct ReplicaDifference: Error, CustomStringConvertible {
 public enum ReplicaCheck {
   /// Collective.
   /// - Throws: `ReplicaDifference` on every rank, naming the first rank and tensor that differ from rank 0's.
-  public static func run(_ method: BYOL, runningStatistics: Bool, communicator: Communicator) throws {
+  public static func run(_ method: BYOL, communicator: Communicator) throws {
     guard communicator.size > 1 else { return }
-    let tensors = tensors(method, runningStatistics: runningStatistics)
+    let tensors = tensors(method)
     let hashes = tensors.map { hash($0.start, $0.count) }
     let all = try communicator.allGather(hashes)
     for (rank, theirs) in all.enumerated() {
@@ -34,7 +34,7 @@ public enum ReplicaCheck {
     let count: Int
   }
 
-  private static func tensors(_ method: BYOL, runningStatistics: Bool) -> [Tensor] {
+  private static func tensors(_ method: BYOL) -> [Tensor] {
     var tensors: [Tensor] = []
     for (prefix, store) in [("online.", method.online), ("target.", method.target)] {
       for parameter in store.parameters {
@@ -42,8 +42,7 @@ public enum ReplicaCheck {
           Tensor(
             name: prefix + parameter.name, start: store.values.pointer + parameter.offset, count: parameter.count))
       }
-      guard runningStatistics else { continue }
-      for buffer in store.buffers {
+      for buffer in store.buffers where !buffer.isPerRank {
         tensors.append(
           Tensor(name: prefix + buffer.name, start: store.running.pointer + buffer.offset, count: buffer.count))
       }

@@ -79,12 +79,14 @@ final class RunRecord {
   /// Where a rank's own batch is the scope, another number of ranks would be another experiment.
   private static func checkRanks(_ checkpoint: Checkpoint, _ settings: Configuration, ranks: Int) throws {
     guard let then = checkpoint.state["ranks"]?.int, then != ranks else { return }
-    switch settings.bnScope {
-    case .sync, .ghost: return
-    case .local, .node, .group:
-      throw UsageError(
-        "--bn-scope \(settings.bnScope): this run has \(then) ranks, and with \(ranks) its batch-norm scope would be "
-          + "another; should be started with \(then) ranks")
+    for part in settings.scopedParts where part.norms.contains(where: \.usesBatch) {
+      switch part.scope {
+      case .sync, .ghost: continue
+      case .local, .node, .group:
+        throw UsageError(
+          "\(part.flag) \(part.scope): this run has \(then) ranks, and with \(ranks) its batch-norm scope would be "
+            + "another; should be started with \(then) ranks")
+      }
     }
   }
 

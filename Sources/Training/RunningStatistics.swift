@@ -3,20 +3,25 @@ import Kernels
 import Layers
 import Methods
 
-/// Running statistics across ranks. Where the batch-norm scope is narrower than the world each rank has its own; files
-/// and probes use their mean over the ranks.
+/// Running statistics across ranks. Where a batch norm's scope is narrower than the world each rank has its own; files
+/// and probes use their mean over the ranks. The encoder's and the heads' may be one and the other.
 public enum RunningStatistics {
   /// Runs `body` with every rank's running statistics replaced by their mean over the ranks, and puts the rank's own
   /// back afterwards, so that a probe or checkpoint does not change the run.
   /// Collective where the scope is narrower than the world.
   public static func averaged<R>(_ method: BYOL, communicator: Communicator, _ body: () throws -> R) throws -> R {
-    guard method.context.scope.isNarrowerThanWorld else { return try body() }
-    let stores = [method.online, method.target]
+    let stores = [method.online, method.target].filter(\.hasStatisticsPerRank)
+    guard !stores.isEmpty else { return try body() }
     let own = stores.map { Array($0.running.floats) }
     let share = 1 / Float(communicator.size)
-    for store in stores {
+    for (store, numbers) in zip(stores, own) {
       try communicator.allReduce(store.running.floats, .sum)
-      for index in 0..<store.running.count { store.running.pointer[index] *= share }
+      for buffer in store.buffers {
+        for index in buffer.offset..<buffer.offset + buffer.count {
+          // What all ranks share keeps its bits; the mean of equal numbers need not.
+          store.running.pointer[index] = buffer.isPerRank ? store.running.pointer[index] * share : numbers[index]
+        }
+      }
     }
     defer {
       for (store, numbers) in zip(stores, own) {
@@ -29,7 +34,7 @@ public enum RunningStatistics {
   /// All ranks' own statistics at rank 0, rank by rank, online before target; empty where all ranks have the same.
   /// Collective.
   public static func gathered(_ method: BYOL, communicator: Communicator) throws -> [Float] {
-    guard method.context.scope.isNarrowerThanWorld else { return [] }
+    guard method.online.hasStatisticsPerRank else { return [] }
     let own = Array(method.online.running.floats) + Array(method.target.running.floats)
     return try communicator.gather(own, at: 0).flatMap { $0 }
   }
@@ -38,7 +43,7 @@ public enum RunningStatistics {
   public static func restore(_ all: [Float], to method: BYOL, communicator: Communicator) {
     let (online, target) = (method.online.running, method.target.running)
     let each = online.count + target.count
-    guard method.context.scope.isNarrowerThanWorld, all.count == each * communicator.size else { return }
+    guard method.online.hasStatisticsPerRank, all.count == each * communicator.size else { return }
     let mine = all[(communicator.rank * each)..<((communicator.rank + 1) * each)]
     for (index, number) in mine.enumerated() {
       if index < online.count {

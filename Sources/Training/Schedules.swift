@@ -13,6 +13,17 @@ public enum Schedules {
     return peak / 2 * (1 + cos(Double.pi * Double(step - warmup) / Double(total - warmup)))
   }
 
+  /// Batch renormalisation's r_max and d_max (Ioffe 2017, section 3): they rise linearly over the first steps from 1
+  /// and 0, where it is batch norm, and stay. The paper's run holds them there for 5,000 steps and raises them until
+  /// step 40,000 and 25,000.
+  /// - Parameter warmup: steps of the rise; 0 gives the limits throughout.
+  public static func renormLimits(
+    step: Int, ratio: Double, offset: Double, warmup: Int
+  ) -> (ratio: Double, offset: Double) {
+    let share = step < warmup ? Double(step) / Double(warmup) : 1
+    return (1 + (ratio - 1) * share, offset * share)
+  }
+
   /// tau(t) = 1 - (1-tau)(1 + cos(pi t/T))/2: from tau to 1 (Grill et al. 2020, section 3.3), or tau throughout.
   public static func movingAverage(step: Int, start: Double, schedule: EMASchedule, total: Int) -> Double {
     switch schedule {

@@ -40,7 +40,7 @@ public final class Trainer {
   package var afterStep: ((Int) throws -> Void)?
   var settings: Configuration { request.configuration }
   package var method: BYOL { trainingStep.method }
-  var optimizer: SGD { trainingStep.optimizer }
+  var optimizer: Optimizer { trainingStep.optimizer }
 
   /// Opens data, run directory and checkpoint: whatever a user can have got wrong is found here, before any training.
   /// Collective.
@@ -176,8 +176,7 @@ public final class Trainer {
 
   private func checkReplicas() throws {
     CollectiveWatchdog.note("replica check")
-    try ReplicaCheck.run(
-      method, runningStatistics: !method.context.scope.isNarrowerThanWorld, communicator: world)
+    try ReplicaCheck.run(method, communicator: world)
   }
 
   /// Runs what only rank 0 does; a failure there, such as a full disk, is rank 0's alone to tell and ends the job.
@@ -196,8 +195,21 @@ extension Configuration {
   /// The networks; the image size must have been resolved.
   public var modelShape: ModelShape {
     ModelShape(
-      encoder: EncoderShape(kind: encoder, width: width, stem: stem, imageSize: imageSize, norm: encoderNorm),
-      hidden: hidden, dimensions: dim, projectorNorm: projectorNorm, predictorNorm: predictorNorm)
+      encoder: EncoderShape(
+        kind: encoder, width: width, stem: stem, imageSize: imageSize, norm: encoderNorm,
+        standardizesWeights: weightStandardization.isOn),
+      hidden: hidden, dimensions: dim, projectorNorm: projectorNorm, predictorNorm: predictorNorm,
+      standardizesWeights: weightStandardization.isOn)
+  }
+}
+
+extension Configuration {
+  /// How the networks' batch norms take their statistics. Collective over `world`.
+  /// - Throws: `CollectiveError`.
+  public func batchNormScopes(_ world: Communicator) throws -> BatchNormScopes {
+    try BatchNormScopes(
+      encoder: encoderBnScope ?? bnScope, heads: headBnScope ?? bnScope, views: bnViews,
+      renorm: BatchRenormLimits(ratio: brnRMax, offset: brnDMax, momentum: brnMomentum), world: world)
   }
 }
 

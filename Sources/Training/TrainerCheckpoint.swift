@@ -50,7 +50,7 @@ extension Trainer {
     }
     try shareWeights()
     try world.broadcast(optimizer.velocity.floats, from: 0)
-    if method.context.scope.isNarrowerThanWorld {
+    if method.online.hasStatisticsPerRank {
       RunningStatistics.restore(
         try world.broadcast(ownStatistics, from: 0), to: method, communicator: world)
     }

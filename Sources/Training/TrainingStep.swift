@@ -8,7 +8,7 @@ import Methods
 /// and `bench step` times.
 public final class TrainingStep {
   public let method: BYOL
-  public let optimizer: SGD
+  public let optimizer: Optimizer
   /// Steps in all, T of the schedules.
   public let total: Int
   public let clock: PhaseClock
@@ -26,10 +26,10 @@ public final class TrainingStep {
     self.world = world
     let layout = BatchLayout(views: 2, imagesPerView: settings.batch / world.size)
     method = BYOL(
-      settings.modelShape, layout: layout, scope: try BatchNormGroup(settings.bnScope, world: world),
+      settings.modelShape, layout: layout, scope: try settings.batchNormScopes(world),
       team: ThreadTeam(threads: threads, spins: spins))
     clock = method.context.clock
-    optimizer = SGD(method.online, momentum: settings.momentum, decay: settings.weightDecay)
+    optimizer = Optimizer(method.online, settings)
     meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim)
     let reduction = GradientAllReduce(method.online.gradients, communicator: world, clock: clock)
     method.context.gradientsReady = { try reduction.ready(from: $0) }
@@ -42,6 +42,7 @@ public final class TrainingStep {
   /// - Throws: `CollectiveError`.
   public func run(_ index: Int, views: UnsafePointer<Float>, stop: Bool) throws -> StepMeasures {
     CollectiveWatchdog.note("forward and backward")
+    (method.context.scopes.renorm.ratio, method.context.scopes.renorm.offset) = renormLimits(index)
     let loss = try method.step(views: views, globalBatch: settings.batch)
     guard let z = method.projections, let targets = method.targetProjections else {
       preconditionFailure("a step leaves its projections")
@@ -65,6 +66,12 @@ public final class TrainingStep {
 
   public func learningRate(_ index: Int) -> Double {
     Schedules.learningRate(step: index, peak: settings.lr, warmup: settings.warmupSteps, total: total)
+  }
+
+  /// r_max and d_max of batch renormalisation.
+  public func renormLimits(_ index: Int) -> (ratio: Double, offset: Double) {
+    Schedules.renormLimits(
+      step: index, ratio: settings.brnRMax, offset: settings.brnDMax, warmup: settings.brnWarmupSteps)
   }
 
   public func tau(_ index: Int) -> Double {

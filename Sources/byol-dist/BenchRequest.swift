@@ -28,7 +28,9 @@ package struct BenchRequest: Equatable, Sendable {
 
   private static let modelFlags = [
     "data", "image-size", "augment", "seed", "method", "encoder", "width", "stem", "hidden", "dim", "encoder-norm",
-    "projector-norm", "predictor-norm", "bn-scope", "batch", "ema-on", "threads",
+    "projector-norm", "predictor-norm", "weight-standardization", "bn-scope", "encoder-bn-scope", "head-bn-scope",
+    "bn-views", "batch", "ema-on",
+    "threads",
   ]
 
   package static let settings: [Setting<BenchRequest>] =

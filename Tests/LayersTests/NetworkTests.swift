@@ -7,7 +7,8 @@ import XCTest
 final class NetworkTests: XCTestCase {
   func testBlocks() throws {
     for (name, bottleneck, stride) in [
-      ("basic_block", false, 1), ("basic_block_down", false, 2), ("bottleneck", true, 1), ("bottleneck_down", true, 2),
+      ("basic_block", false, 1), ("basic_block_down", false, 2), ("basic_block_standardized", false, 2),
+      ("bottleneck", true, 1), ("bottleneck_down", true, 2),
     ] {
       for threads in 1...3 {
         try checkBlock(try fixture(name), name, bottleneck: bottleneck, stride: stride, threads: threads)
@@ -22,7 +23,8 @@ final class NetworkTests: XCTestCase {
       let rig = LayerRig(imagesPerView: input.shape[0], threads: threads, keepsActivations: keeps) { plan, context in
         ResidualBlock(
           "block", bottleneck: bottleneck, height: input.shape[2], width: input.shape[3],
-          inputChannels: input.shape[1], channels: channels, stride: stride, norm: .bn, plan: plan, context: context)
+          inputChannels: input.shape[1], channels: channels, stride: stride, norm: .bn,
+          standardized: name.hasSuffix("standardized"), plan: plan, context: context)
       }
       try fixture.load(rig.store) { "weights.\($0.tail)" }
       return rig
@@ -46,11 +48,15 @@ final class NetworkTests: XCTestCase {
   }
 
   func testHeads() throws {
-    for norm in [NormKind.bn, .ln, .none] {
-      let fixture = try fixture("mlp_\(norm.rawValue)")
+    for (name, norm) in [
+      ("bn", NormKind.bn), ("brn", .brn), ("ln", .ln), ("gn", .gn), ("none", .none), ("standardized", .ln),
+    ] {
+      let fixture = try fixture("mlp_\(name)")
       for threads in 1...3 {
         let rig = LayerRig(imagesPerView: 6, threads: threads) { plan, context in
-          MLP("head", inputs: 8, hidden: 16, outputs: 8, norm: norm, plan: plan, context: context)
+          MLP(
+            "head", inputs: 8, hidden: 16, outputs: 8, norm: norm, standardized: name == "standardized", plan: plan,
+            context: context)
         }
         try fixture.load(rig.store) { "weights.\($0.tail)" }
         let input = try fixture.tensor("input").values
@@ -189,11 +195,12 @@ final class NetworkTests: XCTestCase {
   /// The gradient of each tensor of small encoders against central differences, along its own direction: for the norms
   /// and stems together, with widths beyond whole vectors.
   func testEncoderBackwardAgainstCentralDifferences() throws {
-    for (kind, stem, norm, width) in [
-      (EncoderKind.resnet10, Stem.small, NormKind.gn, 10), (.resnet10, .cifar, .ln, 4),
-      (.resnet10, .imagenet, .none, 4), (.resnet18, .cifar, .bn, 3),
+    for (kind, stem, norm, width, standardizes) in [
+      (EncoderKind.resnet10, Stem.small, NormKind.gn, 10, false), (.resnet10, .cifar, .ln, 4, false),
+      (.resnet10, .imagenet, .none, 4, false), (.resnet18, .cifar, .bn, 3, false), (.resnet10, .small, .gn, 10, true),
     ] {
-      let shape = EncoderShape(kind: kind, width: width, stem: stem, imageSize: 16, norm: norm)
+      let shape = EncoderShape(
+        kind: kind, width: width, stem: stem, imageSize: 16, norm: norm, standardizesWeights: standardizes)
       let rig = LayerRig(imagesPerView: 4) { plan, context in
         ResNet("", shape: shape, plan: plan, context: context)
       }

@@ -19,9 +19,17 @@ final class NormTests: XCTestCase {
   private func checkBatchNorm(
     _ fixture: Fixture, _ name: String, relu: LayerRig<any Normalization>.MaskSource?
   ) throws {
+    try checkTwoPasses(fixture, name, relu: relu) { shape in
+      normRig(.bn, channels: shape[1], rowsPerImage: shape.dropFirst(2).reduce(1, *), imagesPerView: shape[0])
+    }
+  }
+
+  private func checkTwoPasses(
+    _ fixture: Fixture, _ name: String, relu: LayerRig<any Normalization>.MaskSource?,
+    _ make: ([Int]) throws -> LayerRig<any Normalization>
+  ) throws {
     let shape = try fixture.tensor("eval.input").shape
-    let rig = normRig(
-      .bn, channels: shape[1], rowsPerImage: shape.dropFirst(2).reduce(1, *), imagesPerView: shape[0])
+    let rig = try make(shape)
     try fixture.load(rig.store) { $0.tail }
     for step in 0..<2 {
       func tensor(_ key: String) throws -> [Float] { try fixture.tensor("step\(step).\(key)").channelsLast }
@@ -85,6 +93,88 @@ final class NormTests: XCTestCase {
     XCTAssertEqual(both.store.running.array, alone.store.running.array)
   }
 
+  /// Joint views are one batch of twice the images: PyTorch's over all of them.
+  func testJointViewsAreOneBatch() throws {
+    for name in ["batch_norm_1d", "batch_norm_2d_relu"] {
+      let fixture = try fixture(name)
+      try checkTwoPasses(fixture, name, relu: name.hasSuffix("relu") ? .recomputed : nil) { shape in
+        normRig(
+          .bn, channels: shape[1], rowsPerImage: shape.dropFirst(2).reduce(1, *), views: 2, imagesPerView: shape[0] / 2,
+          scope: BatchNormScopes(local: .joint))
+      }
+    }
+  }
+
+  /// A ghost of joint views is N images with all their views, which lie apart in the pass.
+  func testJointGhostsHoldBothViewsOfTheirImages() throws {
+    for kind in [NormKind.bn, .brn] {
+      let floats = 3 * 5
+      let (x, dy) = (noise(12 * floats, 1, scale: 2, shift: 1), noise(12 * floats, 2))
+      let both = normRig(
+        kind, channels: 5, rowsPerImage: 3, views: 2, imagesPerView: 6, scope: try ghosts(2, views: .joint))
+      both.store.perturb(3)
+      let pass = try both.pass(x, outputGradient: dy, relu: .recomputed)
+      var gradients = [Float](repeating: 0, count: 32)
+      for ghost in 0..<3 {
+        func part(_ values: [Float]) -> [Float] {
+          var part: [Float] = []
+          for view in 0..<2 {
+            let first = (6 * view + 2 * ghost) * floats
+            part += values[first..<first + 2 * floats]
+          }
+          return part
+        }
+        let alone = normRig(kind, channels: 5, rowsPerImage: 3, imagesPerView: 4)
+        alone.store.perturb(3)
+        let own = try alone.pass(part(x), outputGradient: part(dy), relu: .recomputed)
+        assertClose(part(pass.output), own.output, within: 1e-6, "\(kind), ghost \(ghost)")
+        assertClose(part(pass.inputGradient), own.inputGradient, within: 2e-6, "\(kind), gradient of ghost \(ghost)")
+        for i in 0..<32 { gradients[i] += alone.store.gradients.pointer[i] }
+      }
+      assertClose(both.store.gradients.array, gradients, within: 1e-6, "\(kind), parameters' gradients")
+    }
+  }
+
+  /// Ioffe (2017), with limits that clip some of r and d and not others, from running statistics that have moved.
+  func testBatchRenorm() throws {
+    for (name, relu) in [("batch_renorm_1d", false), ("batch_renorm_2d_relu", true)] {
+      let fixture = try fixture(name)
+      for source in [LayerRig<any Normalization>.MaskSource.output, .recomputed] {
+        try checkTwoPasses(fixture, name, relu: relu ? source : nil) { shape in
+          let rig = normRig(
+            .brn, channels: shape[1], rowsPerImage: shape.dropFirst(2).reduce(1, *), imagesPerView: shape[0],
+            scope: try BatchNormScopes(
+              encoder: .local, heads: .local, renorm: BatchRenormLimits(ratio: 1.2, offset: 0.3, momentum: 0.25),
+              world: .start()))
+          for buffer in rig.store.buffers {
+            let start = try fixture.tensor("start." + buffer.name.tail).values
+            (rig.store.running.pointer + buffer.offset).update(from: start, count: buffer.count)
+          }
+          return rig
+        }
+      }
+    }
+  }
+
+  /// With r_max 1 and d_max 0 it is batch norm, but for its running statistics.
+  func testBatchRenormWithoutCorrectionIsBatchNorm() throws {
+    let limits = BatchRenormLimits(ratio: 1, offset: 0)
+    let scopes = try BatchNormScopes(encoder: .ghost(3), heads: .ghost(3), renorm: limits, world: .start())
+    var passes: [Pass] = []
+    for kind in [NormKind.bn, .brn] {
+      let rig = normRig(kind, channels: 10, rowsPerImage: 4, views: 2, imagesPerView: 6, scope: scopes)
+      rig.store.perturb(1)
+      passes.append(try rig.pass(noise(480, 1, scale: 3, shift: 2), outputGradient: noise(480, 2), relu: .recomputed))
+    }
+    assertClose(passes[1].output, passes[0].output, within: 1e-6, "output")
+    assertClose(passes[1].inputGradient, passes[0].inputGradient, within: 1e-6, "input gradient")
+    limits.ratio = 3
+    limits.offset = 5
+    let rig = normRig(.brn, channels: 10, rowsPerImage: 4, views: 2, imagesPerView: 6, scope: scopes)
+    let corrected = try rig.forward(noise(480, 1, scale: 3, shift: 2), images: 12)
+    XCTAssertGreaterThan(distance(corrected, passes[0].output), 0.5, "limits that are raised later have no effect")
+  }
+
   func testLayerNorm() throws {
     try checkPlain(try fixture("layer_norm"), "layer_norm") { _ in
       normRig(.ln, channels: 13, rowsPerImage: 1, imagesPerView: 7)
@@ -134,9 +224,10 @@ final class NormTests: XCTestCase {
 
   /// Backward against central differences, for each norm, scope, mask and shortcut, with channels beyond whole vectors.
   func testBackwardAgainstCentralDifferences() throws {
-    let scopes: [(NormKind, BatchNormGroup, String)] = [
-      (.bn, .local, "local"), (.bn, try BatchNormGroup(.sync, world: .start()), "sync"),
-      (.bn, try ghosts(3), "ghost:3"),
+    let scopes: [(NormKind, BatchNormScopes, String)] = [
+      (.bn, .local, "local"), (.bn, try BatchNormScopes(.sync, world: .start()), "sync"),
+      (.brn, try clippedRenorm(.apart), "brn"), (.brn, try clippedRenorm(.joint), "joint brn"),
+      (.bn, try ghosts(3), "ghost:3"), (.bn, try ghosts(3, views: .joint), "joint ghost:3"),
       (.ln, .local, "ln"), (.gn, .local, "gn"), (.none, .local, "none"),
     ]
     for (kind, scope, name) in scopes {
@@ -149,12 +240,25 @@ final class NormTests: XCTestCase {
     }
   }
 
+  private func clippedRenorm(_ views: ViewNormalization) throws -> BatchNormScopes {
+    try BatchNormScopes(
+      encoder: .ghost(3), heads: .ghost(3), views: views,
+      renorm: BatchRenormLimits(ratio: 1.5, offset: 0.7, momentum: 0), world: .start())
+  }
+
   /// Draws inputs until no ReLU switches between the two ends of a difference: there the slope is no gradient.
   private func checkDifferences(
-    _ kind: NormKind, _ scope: BatchNormGroup, channels: Int, relu: Bool, adds: Bool, _ what: String
+    _ kind: NormKind, _ scope: BatchNormScopes, channels: Int, relu: Bool, adds: Bool, _ what: String
   ) throws {
     let rig = normRig(kind, channels: channels, rowsPerImage: 4, views: 2, imagesPerView: 6, scope: scope)
     rig.store.perturb(1)
+    if kind == .brn {
+      // So far off that r and d are at their limits, constants as the gradient has them.
+      for buffer in rig.store.buffers {
+        let value: Float = buffer.name.hasSuffix("std") ? 0.01 : -100
+        (rig.store.running.pointer + buffer.offset).update(repeating: value, count: buffer.count)
+      }
+    }
     let parameters = kind == .none ? 1 : 2
     var compared = 0
     for seed in 0..<100 where compared < 2 + parameters {
@@ -229,7 +333,7 @@ final class NormTests: XCTestCase {
 
   /// Work is cut among threads without changing more than rounding.
   func testThreadCountsAgree() throws {
-    for kind in [NormKind.bn, .ln, .gn, .none] {
+    for kind in [NormKind.bn, .brn, .ln, .gn, .none] {
       var first: Pass?
       var gradients: [Float] = []
       for threads in 1...3 {

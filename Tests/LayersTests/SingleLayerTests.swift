@@ -6,10 +6,14 @@ import XCTest
 /// Linear layers, convolutions and pools against PyTorch's results, with parameters loaded in PyTorch's layouts.
 final class SingleLayerTests: XCTestCase {
   func testLinear() throws {
-    let fixture = try fixture("linear")
+    for name in ["linear", "linear_standardized"] { try checkLinear(try fixture(name), name) }
+  }
+
+  private func checkLinear(_ fixture: Fixture, _ name: String) throws {
     for threads in 1...3 {
       let rig = LayerRig(imagesPerView: 9, threads: threads) { plan, context in
-        LinearLayer("linear", inputs: 11, outputs: 7, plan: plan, context: context)
+        LinearLayer(
+          "linear", inputs: 11, outputs: 7, standardized: name != "linear", plan: plan, context: context)
       }
       try fixture.load(rig.store) { $0.tail }
       let input = AlignedBuffer(try fixture.tensor("input").values)

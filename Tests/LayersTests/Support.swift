@@ -15,17 +15,19 @@ func assertClose(
 
 func fixture(_ name: String) throws -> Fixture { try Fixture(name, #filePath) }
 
-func ghosts(_ samples: Int) throws -> BatchNormGroup {
-  try BatchNormGroup(.ghost(samples), world: try Communicator.start())
+func ghosts(_ samples: Int, views: ViewNormalization = .apart) throws -> BatchNormScopes {
+  try BatchNormScopes(.ghost(samples), views: views, world: try Communicator.start())
 }
 
 /// A norm alone, under the name "norm".
 func normRig(
   _ kind: NormKind, channels: Int, rowsPerImage: Int, views: Int = 1, imagesPerView: Int,
-  scope: BatchNormGroup = .local, threads: Int = 1
+  scope: BatchNormScopes = .local, threads: Int = 1
 ) -> LayerRig<any Normalization> {
   LayerRig(views: views, imagesPerView: imagesPerView, scope: scope, threads: threads) { plan, context in
-    kind.layer("norm", channels: channels, rowsPerImage: rowsPerImage, plan: plan, context: context)
+    kind.layer(
+      "norm", channels: channels, rowsPerImage: rowsPerImage, group: context.scopes.encoder, plan: plan,
+      context: context)
   }
 }
 

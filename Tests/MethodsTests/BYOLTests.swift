@@ -69,7 +69,7 @@ final class BYOLTests: XCTestCase {
   func testStepsWithBatchNorm() throws { try checkSteps("byol_steps", norm: .bn, scope: .local) }
 
   func testStepsWithGhosts() throws {
-    try checkSteps("byol_steps_ghost", norm: .bn, scope: try BatchNormGroup(.ghost(4), world: .start()))
+    try checkSteps("byol_steps_ghost", norm: .bn, scope: try BatchNormScopes(.ghost(4), world: .start()))
   }
 
   func testStepsWithLayerNormInTheHeads() throws { try checkSteps("byol_steps_layer_norm", norm: .ln, scope: .local) }
@@ -77,7 +77,7 @@ final class BYOLTests: XCTestCase {
   func testStepsWithoutNormInTheHeads() throws { try checkSteps("byol_steps_no_norm", norm: .none, scope: .local) }
 
   /// Three steps of loss, backward, SGD and target: each loss, the first gradients, everything after the last step.
-  private func checkSteps(_ name: String, norm: NormKind, scope: BatchNormGroup) throws {
+  private func checkSteps(_ name: String, norm: NormKind, scope: BatchNormScopes) throws {
     let fixture = try fixture(name)
     let views = [try fixture.tensor("view1"), try fixture.tensor("view2")]
     let batch = views[0].shape[1]

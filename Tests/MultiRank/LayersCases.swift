@@ -61,24 +61,28 @@ private func slices(_ values: [Float], _ floats: Int, group: [Int], rank: Int, o
 }
 
 private func batchNorm(
-  channels: Int, rows: Int, images: Int, scope: BatchNormGroup
+  _ kind: NormKind = .bn, channels: Int, rows: Int, images: Int, scope: BatchNormScopes
 ) -> LayerRig<any Normalization> {
   let rig: LayerRig<any Normalization> = LayerRig(views: 2, imagesPerView: images, scope: scope) { plan, context in
-    NormKind.bn.layer("norm", channels: channels, rowsPerImage: rows, plan: plan, context: context)
+    kind.layer(
+      "norm", channels: channels, rowsPerImage: rows, group: context.scopes.heads, plan: plan, context: context)
   }
   rig.store.perturb(3)
   return rig
 }
 
-private func check(_ scope: BatchNormScope, channels: Int, rows: Int, _ communicator: Communicator) throws {
+private func check(
+  _ kind: NormKind, _ scope: BatchNormScope, _ views: ViewNormalization, channels: Int, rows: Int,
+  _ communicator: Communicator
+) throws {
   let (size, rank) = (communicator.size, communicator.rank)
   let floats = channels * rows
   let x = GlobalBatch(floats: floats, seed: 1)
   let dy = GlobalBatch(floats: floats, seed: 2)
-  let what = "\(scope), \(channels) channels"
+  let what = "\(kind), \(scope), views \(views), \(channels) channels"
   let rig = batchNorm(
-    channels: channels, rows: rows, images: GlobalBatch.images / size,
-    scope: try BatchNormGroup(scope, world: communicator))
+    kind, channels: channels, rows: rows, images: GlobalBatch.images / size,
+    scope: try BatchNormScopes(scope, views: views, world: communicator))
   let own = try rig.pass(
     x.part([rank], of: size), outputGradient: dy.part([rank], of: size), relu: .recomputed)
   var gradients = rig.store.gradients.array
@@ -88,7 +92,8 @@ private func check(_ scope: BatchNormScope, channels: Int, rows: Int, _ communic
     var wantedGradients = [Double](repeating: 0, count: gradients.count)
     for group in groups(scope, size: size) {
       let alone = batchNorm(
-        channels: channels, rows: rows, images: GlobalBatch.images / size * group.count, scope: .local)
+        kind, channels: channels, rows: rows, images: GlobalBatch.images / size * group.count,
+        scope: BatchNormScopes(local: views))
       let pass = try alone.pass(
         x.part(group, of: size), outputGradient: dy.part(group, of: size), relu: .recomputed)
       for i in 0..<gradients.count { wantedGradients[i] += Double(alone.store.gradients.pointer[i]) }
@@ -117,14 +122,44 @@ var layersCases: [MultiRankCase] {
     MultiRankCase(name: "layers: batch norm of every scope is one process's over the scope's images") { communicator in
       for scope in try scopes(communicator) {
         for (channels, rows) in [(10, 4), (16, 1), (3, 5)] {
-          try check(scope, channels: channels, rows: rows, communicator)
+          for views in ViewNormalization.allCases {
+            try check(.bn, scope, views, channels: channels, rows: rows, communicator)
+          }
         }
+      }
+    },
+    MultiRankCase(name: "layers: batch renormalisation of every scope is one process's over the scope's images") {
+      communicator in
+      for scope in try scopes(communicator) {
+        for views in ViewNormalization.allCases {
+          try check(.brn, scope, views, channels: 10, rows: 4, communicator)
+        }
+      }
+    },
+    MultiRankCase(name: "layers: joint views in local scope are one rank's joint ghosts") { communicator in
+      let share = GlobalBatch.images / communicator.size
+      func joint(_ scope: BatchNormScope, _ images: Int, _ world: Communicator) throws -> LayerRig<any Normalization> {
+        batchNorm(
+          channels: 9, rows: 2, images: images, scope: try BatchNormScopes(scope, views: .joint, world: world))
+      }
+      let (x, dy) = (GlobalBatch(floats: 18, seed: 1), GlobalBatch(floats: 18, seed: 2))
+      func part(_ batch: GlobalBatch) -> [Float] { batch.part([communicator.rank], of: communicator.size) }
+      let own = try joint(.local, share, communicator).pass(part(x), outputGradient: part(dy), relu: .recomputed)
+      let alone = try joint(.ghost(share), GlobalBatch.images, .start())
+      let whole = try alone.pass(x.values, outputGradient: dy.values, relu: .recomputed)
+      let all = Array(0..<communicator.size)
+      func slice(_ values: [Float]) -> [Float] {
+        slices(values, 18, group: all, rank: communicator.rank, of: communicator.size)
+      }
+      try communicator.together {
+        try expectNear(own.output, slice(whole.output), within: 1e-6, "output")
+        try expectNear(own.inputGradient, slice(whole.inputGradient), within: 2e-6, "input gradient")
       }
     },
     MultiRankCase(name: "layers: replicas of sync batch norm keep the same running bits") { communicator in
       let rig = batchNorm(
         channels: 12, rows: 3, images: GlobalBatch.images / communicator.size,
-        scope: try BatchNormGroup(.sync, world: communicator))
+        scope: try BatchNormScopes(.sync, world: communicator))
       for step in 0..<3 {
         let x = GlobalBatch(floats: 36, seed: UInt64(step)).part([communicator.rank], of: communicator.size)
         _ = try rig.forward(x, images: rig.context.layout.images)
@@ -133,7 +168,8 @@ var layersCases: [MultiRankCase] {
       try expect(rig.store.running.array[0] != 0, "the running mean did not move")
     },
     MultiRankCase(name: "layers: sync batch norm's backward against central differences over all ranks") {
-      try checkDifferences($0)
+      communicator in
+      for views in ViewNormalization.allCases { try checkDifferences(views, communicator) }
     },
     MultiRankCase(name: "layers: whether a scope is narrower than the world") { communicator in
       let size = communicator.size
@@ -153,10 +189,11 @@ var layersCases: [MultiRankCase] {
 }
 
 /// The loss is a sum over all ranks; a move of one rank's input changes the others' outputs through the statistics.
-private func checkDifferences(_ communicator: Communicator) throws {
+private func checkDifferences(_ views: ViewNormalization, _ communicator: Communicator) throws {
   let (size, rank) = (communicator.size, communicator.rank)
   let rig = batchNorm(
-    channels: 10, rows: 3, images: GlobalBatch.images / size, scope: try BatchNormGroup(.sync, world: communicator))
+    channels: 10, rows: 3, images: GlobalBatch.images / size,
+    scope: try BatchNormScopes(.sync, views: views, world: communicator))
   let x = GlobalBatch(floats: 30, seed: 1).part([rank], of: size)
   let dy = GlobalBatch(floats: 30, seed: 2).part([rank], of: size)
   func total(_ a: [Float], _ b: [Float]) throws -> Double {
@@ -176,6 +213,7 @@ private func checkDifferences(_ communicator: Communicator) throws {
     let slope = (up - down) / 2e-3
     let wanted = try total(gradient, direction)
     try expect(
-      abs(slope - wanted) <= 0.01 * max(length, abs(wanted)), "direction \(place): \(slope), not \(wanted)")
+      abs(slope - wanted) <= 0.01 * max(length, abs(wanted)),
+      "views \(views), direction \(place): \(slope), not \(wanted)")
   }
 }

@@ -8,7 +8,7 @@ private let side = 12
 private let pixels = side * side * 3
 
 private func model(
-  images: Int, scope: BatchNormGroup, norm: NormKind = .bn, threads: Int = 1
+  images: Int, scope: BatchNormScopes, norm: NormKind = .bn, threads: Int = 1
 ) -> BYOL {
   let encoder = EncoderShape(kind: .resnet10, width: 4, stem: .cifar, imageSize: side, norm: .bn)
   let shape = ModelShape(encoder: encoder, hidden: 12, dimensions: 10, projectorNorm: norm, predictorNorm: norm)
@@ -88,7 +88,7 @@ var methodsCases: [MultiRankCase] {
     MultiRankCase(name: "methods: BYOL in sync scope is one rank's on the whole batch") { communicator in
       for threads in [1, 2] {
         let ours = model(
-          images: share(communicator), scope: try BatchNormGroup(.sync, world: communicator), threads: threads)
+          images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator), threads: threads)
         let alone = model(images: GlobalBatch.images, scope: .local)
         let found = try run(ours, steps: 3, ranks: [communicator.rank], of: communicator.size, communicator)
         let wanted = try run(alone, steps: 3, ranks: [0], of: 1, nil)
@@ -97,9 +97,9 @@ var methodsCases: [MultiRankCase] {
     },
     MultiRankCase(name: "methods: BYOL in local scope is one rank's with ghosts of the local batch") { communicator in
       let world = try Communicator.start()
-      let ours = model(images: share(communicator), scope: try BatchNormGroup(.local, world: communicator))
+      let ours = model(images: share(communicator), scope: try BatchNormScopes(.local, world: communicator))
       let alone = model(
-        images: GlobalBatch.images, scope: try BatchNormGroup(.ghost(share(communicator)), world: world))
+        images: GlobalBatch.images, scope: try BatchNormScopes(.ghost(share(communicator)), world: world))
       // One step: statistics of three images magnify rounding so much that later steps part.
       var found = try run(ours, steps: 1, ranks: [communicator.rank], of: communicator.size, communicator)
       let wanted = try run(alone, steps: 1, ranks: [0], of: 1, nil)
@@ -115,7 +115,8 @@ var methodsCases: [MultiRankCase] {
     },
     MultiRankCase(name: "methods: replicas have the same bits after every step") { communicator in
       for scope in [BatchNormScope.sync, .local] {
-        let ours = model(images: share(communicator), scope: try BatchNormGroup(scope, world: communicator), threads: 2)
+        let ours = model(
+          images: share(communicator), scope: try BatchNormScopes(scope, world: communicator), threads: 2)
         for placement in EMAPlacement.allCases {
           let trace = try run(
             ours, steps: 2, ranks: [communicator.rank], of: communicator.size, communicator, placement: placement)
@@ -129,7 +130,7 @@ var methodsCases: [MultiRankCase] {
     MultiRankCase(name: "methods: the target from rank 0 has the bits of every rank's own") { communicator in
       var targets: [[Float]] = []
       for placement in EMAPlacement.allCases {
-        let ours = model(images: share(communicator), scope: try BatchNormGroup(.sync, world: communicator))
+        let ours = model(images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator))
         // Where rank 0 computes, nobody else's target counts.
         if placement == .rank0, communicator.rank != 0 {
           ours.target.values.pointer.update(repeating: .nan, count: ours.target.values.count)
@@ -150,7 +151,7 @@ var methodsCases: [MultiRankCase] {
       communicator in
       for norm in [NormKind.none, .ln] {
         let ours = model(
-          images: share(communicator), scope: try BatchNormGroup(.sync, world: communicator), norm: norm)
+          images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator), norm: norm)
         let alone = model(images: GlobalBatch.images, scope: .local, norm: norm)
         let found = try run(ours, steps: 2, ranks: [communicator.rank], of: communicator.size, communicator)
         let wanted = try run(alone, steps: 2, ranks: [0], of: 1, nil)
@@ -163,7 +164,7 @@ var methodsCases: [MultiRankCase] {
 /// One step: each group of ranks is what one process makes of the group's images, as a part of the global batch.
 private func checkGroups(_ scope: BatchNormScope, _ communicator: Communicator) throws {
   let size = communicator.size
-  let ours = model(images: share(communicator), scope: try BatchNormGroup(scope, world: communicator))
+  let ours = model(images: share(communicator), scope: try BatchNormScopes(scope, world: communicator))
   let found = try run(ours, steps: 1, ranks: [communicator.rank], of: size, communicator)
   var wanted: Trace?
   var running: [Float] = []

@@ -10,7 +10,8 @@ package final class LayerRig<Layer> {
   package var weights: Weights { store.weights }
 
   package init(
-    views: Int = 1, imagesPerView: Int, scope: BatchNormGroup = .local, threads: Int = 1, keepsActivations: Bool = true,
+    views: Int = 1, imagesPerView: Int, scope: BatchNormScopes = .local, threads: Int = 1,
+    keepsActivations: Bool = true,
     _ make: (ParameterPlan, NetworkContext) -> Layer
   ) {
     context = NetworkContext(

@@ -37,6 +37,40 @@ final class ConfigurationChecksTests: XCTestCase {
     XCTAssertNoThrow(try configuration.validate(ranks: 8))
   }
 
+  /// Each part's scope must fit, and a message names the flag that it came from.
+  func testScopesApart() throws {
+    func fault(_ change: (inout Configuration) -> Void) -> String? {
+      var configuration = Recipe.quick.configuration
+      configuration.batch = 64
+      change(&configuration)
+      do { try configuration.validate(ranks: 4) } catch { return "\(error)" }
+      return nil
+    }
+    XCTAssertEqual(
+      fault { $0.headBnScope = .ghost(5) },
+      "--head-bn-scope ghost:5: does not divide the local batch of 16 (64 over 4 ranks); "
+        + "should be ghost:4 or ghost:8 or --batch 80")
+    XCTAssertEqual(
+      fault { ($0.encoderBnScope, $0.headBnScope) = (.group(3), .local) },
+      "--encoder-bn-scope group:3: does not divide 4 ranks; should be group:2 or group:4")
+    XCTAssertEqual(
+      fault { ($0.bnScope, $0.encoderBnScope) = (.ghost(1), .local) },
+      "--bn-scope ghost:1: batch norm over a single image has no variance; should be ghost:2 or more")
+    XCTAssertNil(fault { ($0.bnScope, $0.encoderBnScope, $0.headBnScope) = (.group(3), .local, .ghost(4)) })
+    XCTAssertNil(fault { ($0.headBnScope, $0.projectorNorm, $0.predictorNorm) = (.ghost(1), .gn, .none) })
+    XCTAssertNotNil(fault { ($0.headBnScope, $0.projectorNorm, $0.predictorNorm) = (.ghost(1), .brn, .none) })
+  }
+
+  func testPartsWithoutLARS() throws {
+    var configuration = Recipe.quick.configuration
+    configuration.larsOn = NetworkParts([.layer1, .layer2])
+    XCTAssertThrowsError(try configuration.validate(ranks: 1)) {
+      XCTAssertEqual("\($0)", "--lars-on layer1,layer2: is for --optimizer lars alone, not sgd")
+    }
+    configuration.optimizer = .lars
+    XCTAssertNoThrow(try configuration.validate(ranks: 1))
+  }
+
   func testABatchBeyondTheData() throws {
     var configuration = Recipe.quick.configuration
     configuration.data = "few"

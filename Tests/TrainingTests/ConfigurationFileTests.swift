@@ -58,7 +58,8 @@ final class ConfigurationFileTests: XCTestCase {
     assertMistake(#"{"epochs": 1, "steps": 2}"#, "config.json: both epochs and steps; should be one of them")
     assertMistake(#"{"recipe": "slow"}"#, #"config.json: recipe "slow": should be one of quick, study"#)
     assertMistake(
-      #"{"optimizer": "lars"}"#, #"config.json: optimizer "lars": not available in this version; should be sgd"#)
+      #"{"encoder_norm": "ln"}"#,
+      #"config.json: encoder_norm "ln": not available in this version; should be one of bn, gn, none"#)
     assertMistake("[1]", "--config config.json: should be a JSON object of settings")
     XCTAssertThrowsError(try read(#"{"lr": }"#)) {
       XCTAssertTrue("\($0)".hasPrefix("--config config.json: not valid JSON"))

@@ -16,13 +16,18 @@ final class ConfigurationTableTests: XCTestCase {
     let values = [
       "data": "d", "image-size": "24", "augment": "none", "shuffle": "off", "seed": "18446744073709551615",
       "method": "byol", "encoder": "resnet50", "width": "8", "stem": "cifar", "hidden": "7", "dim": "9",
-      "encoder-norm": "gn", "projector-norm": "ln", "predictor-norm": "none", "bn-scope": "local", "init": "w",
-      "batch": "6", "epochs": "3", "steps": "5", "optimizer": "sgd", "lr": "0.25", "momentum": "0.5",
+      "encoder-norm": "gn", "projector-norm": "ln", "predictor-norm": "none", "bn-scope": "local",
+      "weight-standardization": "on",
+      "encoder-bn-scope": "ghost:4", "head-bn-scope": "group:2", "bn-views": "joint", "brn-r-max": "2",
+      "brn-d-max": "7",
+      "brn-warmup-steps": "23", "brn-momentum": "0.125", "init": "w",
+      "batch": "6", "epochs": "3", "steps": "5", "optimizer": "lars", "decay-on": "weights", "lars-trust": "0.5",
+      "lars-on": "layer2,predictor", "lr": "0.25", "momentum": "0.5",
       "weight-decay": "1e-3", "warmup-steps": "11", "ema": "0.75", "ema-schedule": "constant", "ema-on": "every-rank",
       "threads": "2", "out": "o", "resume": "must", "checkpoint-every": "13", "keep": "1", "probe-every": "17",
       "log-every": "19",
     ]
-    let unchanging: Set = ["method", "optimizer"]
+    let unchanging: Set = ["method"]
     for setting in Configuration.settings {
       let start = Recipe.quick.configuration
       var changed = start
@@ -42,7 +47,11 @@ final class ConfigurationTableTests: XCTestCase {
       "lr": ["0", "-0.1", "nan", "inf", "1e400", "0,1", "", "1001"], "ema": ["-0.1", "1.01", "nan"],
       "momentum": ["1", "-0.1"], "weight-decay": ["-1", "2"],
       "batch": ["1", "0", "-8", "12.5", "1e3", "9999999999999"],
-      "width": ["0"], "hidden": ["0"], "dim": ["0"], "image-size": ["7", "-1", "4097"], "epochs": ["0"], "steps": ["0"],
+      "brn-r-max": ["0.9"], "brn-d-max": ["-0.1"], "brn-momentum": ["0", "1.1"], "bn-views": ["both"],
+      "lars-trust": ["0"], "decay-on": ["none"],
+      "lars-on": ["", "layer5", "layer1,", "layer1,layer1", "layer1 ,layer2"],
+      "encoder-bn-scope": ["ghost", ""], "head-bn-scope": ["local:2"], "width": ["0"], "hidden": ["0"], "dim": ["0"],
+      "image-size": ["7", "-1", "4097"], "epochs": ["0"], "steps": ["0"],
       "seed": ["-1", "18446744073709551616"], "warmup-steps": ["-1"], "threads": ["0"], "keep": ["0"],
       "checkpoint-every": ["-1"], "probe-every": ["-1"], "log-every": ["0"], "shuffle": ["yes"],
       "bn-scope": ["ghost", "ghost:0", "ghost:-1", "ghost:+2", "ghost:x", "ghost:", "Sync", "all", "ghost:4 "],
@@ -77,13 +86,11 @@ final class ConfigurationTableTests: XCTestCase {
   func testWhatThisVersionLacks() {
     var configuration = Recipe.study.configuration
     XCTAssertEqual(configuration.unsupported, [])
-    configuration.optimizer = .lars
-    configuration.projectorNorm = .gn
+    configuration.encoderNorm = .ln
     XCTAssertEqual(
       configuration.unsupported,
       [
-        "--projector-norm gn: not available in this version; should be one of bn, ln, none",
-        "--optimizer lars: not available in this version; should be sgd",
+        "--encoder-norm ln: not available in this version; should be one of bn, gn, none"
       ])
     XCTAssertThrowsError(try configuration.validate(ranks: 1))
   }

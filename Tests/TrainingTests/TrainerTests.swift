@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Layers
 import Training
 import XCTest
 
@@ -98,6 +99,19 @@ final class TrainerTests: XCTestCase {
     XCTAssertEqual(try runs.losses("a"), try runs.losses("b"))
     XCTAssertEqual(try runs.checkpoint("a", step: 8), try runs.checkpoint("b", step: 8))
     XCTAssertNotEqual(try runs.losses("a"), try runs.losses("c"))
+  }
+
+  /// Nothing is normalised anywhere, from torchvision's start: the branches add up, the loss stays a number.
+  func testAnEncoderWithoutNormTrains() throws {
+    for encoder in [EncoderKind.resnet10, .resnet50] {
+      try runs.run(encoder.rawValue) {
+        ($0.encoderNorm, $0.projectorNorm, $0.predictorNorm) = (.none, .none, .none)
+        ($0.encoder, $0.steps) = (encoder, 12)
+      }
+      let losses = try runs.losses(encoder.rawValue)
+      XCTAssertEqual(losses.count, 12)
+      XCTAssertTrue(losses.allSatisfy { $0.isFinite && $0 > 0 && $0 < 8 }, "\(losses)")
+    }
   }
 
   func testALossThatIsNoNumberEndsTheRun() throws {

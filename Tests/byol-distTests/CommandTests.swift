@@ -55,7 +55,9 @@ final class CommandTests: XCTestCase {
     assertUsage("unexpected argument -n; should be --FLAG VALUE, see --help", "-n", "2")
     assertUsage("--lr -1: should be a number above 0, up to 1000", "--lr", "-1")
     assertUsage("--out \"\": should be a directory's path", "--out=")
-    assertUsage("--optimizer lars: not available in this version; should be sgd", "--optimizer", "lars")
+    assertUsage("--optimizer adam: should be one of sgd, lars", "--optimizer", "adam")
+    assertUsage(
+      "--encoder-norm ln: not available in this version; should be one of bn, gn, none", "--encoder-norm", "ln")
     assertUsage("--method simclr: should be byol", "--method", "simclr")
   }
 
@@ -107,7 +109,7 @@ final class CommandTests: XCTestCase {
     let help = HelpText.text(on: .train)
     for setting in Configuration.settings { XCTAssertTrue(help.contains("  --\(setting.name) "), setting.name) }
     XCTAssertTrue(help.contains("[quick 0.2, study 0.8]"))
-    XCTAssertFalse(help.contains("lars"))
+    XCTAssertTrue(help.contains("--encoder-norm bn|gn|none "), "ln is a choice of the heads alone")
     XCTAssertFalse(HelpText.text(on: .program).contains("study"))
     let bench = HelpText.text(on: .bench)
     for setting in BenchRequest.settings { XCTAssertTrue(bench.contains("  --\(setting.name) "), setting.name) }
