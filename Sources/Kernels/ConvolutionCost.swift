@@ -8,7 +8,7 @@ enum ConvolutionCost {
   /// three times as coarsely as 4x4.
   static func best(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> ConvolutionAlgorithm {
     if ConvolutionAlgorithm.matrix.applies(to: shape) { return .matrix }
-    let candidates = [ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4]
+    let candidates = [ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6]
       .filter { $0.applies(to: shape) }
     var nominal = shape
     nominal.images = nominalImages
@@ -47,7 +47,7 @@ enum ConvolutionCost {
     // Vectors of eight channels that a transform moves; what each takes is measured, and is mostly traffic between the
     // caches. Tiles that need more of them round more, too: 6x6 has to win clearly.
     let vectors = Double(tiles * points) * (inputs + outs) + Double(points * shape.inputChannels) * phases * outs
-    let cyclesOfVector = shape.stride == 1 ? 10.0 : 15.0
+    let cyclesOfVector = 10.0
     let handicap = outputs == 6 ? 1.05 : 1
     return handicap
       * (reaching * product(rows: tiles, depth: shape.inputChannels, columns: shape.outputChannels)
