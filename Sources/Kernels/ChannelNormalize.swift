@@ -30,10 +30,11 @@ public enum ChannelNormalize {
 
   /// dx = (g - meanGradient - xhat * meanProduct) * scale, with xhat = (x - mean) * inverse. The gradient of a channel
   /// normalised over its rows (Ioffe & Szegedy 2015, section 3). `output` may be `gradient`.
+  /// - Parameter masked: whether g is `gradient` only where the normalised value is positive, as behind a ReLU.
   public static func backward(
     gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, affine: ChannelAffine,
-    meanGradient: UnsafePointer<Float>, meanProduct: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>,
-    rows: Int, channels: Int, team: ThreadTeam
+    meanGradient: UnsafePointer<Float>, meanProduct: UnsafePointer<Float>, masked: Bool = false,
+    output: UnsafeMutablePointer<Float>, rows: Int, channels: Int, team: ThreadTeam
   ) {
     team.split(rows, grain: 16) { range in
       let whole = channels & ~7
@@ -41,14 +42,23 @@ public enum ChannelNormalize {
         let base = r * channels
         var c = 0
         while c < whole {
-          let hat = (load8(x + base + c) - load8(affine.mean + c)) * load8(affine.inverse + c)
-          let centred = load8(gradient + base + c) - load8(meanGradient + c) - hat * load8(meanProduct + c)
+          let shifted = load8(x + base + c) - load8(affine.mean + c)
+          var g = load8(gradient + base + c)
+          if masked {
+            let activation = load8(affine.beta + c).addingProduct(shifted, load8(affine.scale + c))
+            g.replace(with: 0, where: activation .<= 0)
+          }
+          let hat = shifted * load8(affine.inverse + c)
+          let centred = g - load8(meanGradient + c) - hat * load8(meanProduct + c)
           store8(centred * load8(affine.scale + c), output + base + c)
           c += 8
         }
         while c < channels {
-          let hat = (x[base + c] - affine.mean[c]) * affine.inverse[c]
-          output[base + c] = (gradient[base + c] - meanGradient[c] - hat * meanProduct[c]) * affine.scale[c]
+          let shifted = x[base + c] - affine.mean[c]
+          var g = gradient[base + c]
+          if masked && affine.beta[c].addingProduct(shifted, affine.scale[c]) <= 0 { g = 0 }
+          let hat = shifted * affine.inverse[c]
+          output[base + c] = (g - meanGradient[c] - hat * meanProduct[c]) * affine.scale[c]
           c += 1
         }
       }

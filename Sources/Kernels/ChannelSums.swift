@@ -26,18 +26,21 @@ public enum ChannelSums {
   }
 
   /// The two sums of batch norm's backward pass, over g = gradient where the ReLU behind the norm let through:
-  /// sums[c] = Σ g, products[c] = Σ g (x - mean) * deviationInverse. With a mask, g is written back to `gradient`.
+  /// sums[c] = Σ g, products[c] = Σ g (x - mean) * deviationInverse.
+  /// - Parameter keepsMasked: whether g is written back to `gradient` where there is a mask.
   public static func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, affine: ChannelAffine,
-    rows: Int, channels: Int, sums: UnsafeMutablePointer<Double>, products: UnsafeMutablePointer<Double>,
-    partials: UnsafeMutablePointer<Double>, team: ThreadTeam
+    rows: Int, channels: Int, keepsMasked: Bool = true, sums: UnsafeMutablePointer<Double>,
+    products: UnsafeMutablePointer<Double>, partials: UnsafeMutablePointer<Double>, team: ThreadTeam
   ) {
     reduce(rows: rows, channels: channels, first: sums, second: products, partials: partials, team: team) {
       range, first, second in
       switch mask {
-      case .none: backwardOfRows(gradient, x, nil, false, affine, range, channels, first, second)
-      case .output(let output): backwardOfRows(gradient, x, output, false, affine, range, channels, first, second)
-      case .recomputed: backwardOfRows(gradient, x, nil, true, affine, range, channels, first, second)
+      case .none: backwardOfRows(gradient, x, nil, false, false, affine, range, channels, first, second)
+      case .output(let output):
+        backwardOfRows(gradient, x, output, false, keepsMasked, affine, range, channels, first, second)
+      case .recomputed:
+        backwardOfRows(gradient, x, nil, true, keepsMasked, affine, range, channels, first, second)
       }
     }
   }
@@ -103,7 +106,7 @@ public enum ChannelSums {
   @inline(__always)
   private static func backwardOfRows(
     _ gradient: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ output: UnsafePointer<Float>?,
-    _ recompute: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int,
+    _ recompute: Bool, _ keep: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int,
     _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>
   ) {
     let block = blockRows(channels)
@@ -127,7 +130,7 @@ public enum ChannelSums {
           if masked {
             let activation = recompute ? beta.addingProduct(centred, scale) : load8(output! + at)
             g.replace(with: 0, where: activation .<= 0)
-            store8(g, gradient + at)
+            if keep { store8(g, gradient + at) }
           }
           let wide = SIMD8<Double>(g)
           sum += wide
@@ -142,12 +145,14 @@ public enum ChannelSums {
         for r in low..<high {
           let at = r * channels + c
           let centred = x[at] - affine.mean[c]
+          var g = gradient[at]
           if masked {
             let activation = recompute ? affine.beta[c].addingProduct(centred, affine.scale[c]) : output![at]
-            if activation <= 0 { gradient[at] = 0 }
+            if activation <= 0 { g = 0 }
+            if keep { gradient[at] = g }
           }
-          sums[c] += Double(gradient[at])
-          products[c] += Double(gradient[at]) * Double(centred * affine.inverse[c])
+          sums[c] += Double(g)
+          products[c] += Double(g) * Double(centred * affine.inverse[c])
         }
         c += 1
       }

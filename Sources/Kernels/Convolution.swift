@@ -12,12 +12,16 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
   case winograd3 = "winograd-3x3"
   case winograd4 = "winograd-4x4"
   case winograd6 = "winograd-6x6"
+  /// Winograd's algorithm with tiles of 5x5 outputs after even and odd pixels have become channels; for the 7x7 stem of
+  /// stride 2. Its input gradient, which a stem never needs, is computed directly.
+  case spaceToDepth = "space-to-depth"
 
   /// Whether it computes convolutions of this shape.
   public func applies(to shape: ConvolutionShape) -> Bool {
     switch self {
     case .im2col, .direct: true
     case .matrix: shape.kernel == 1 && shape.stride == 1 && shape.padding == 0
+    case .spaceToDepth: SpaceToDepth.applies(to: shape)
     case .winograd2, .winograd6: shape.kernel == 3 && shape.stride == 1
     case .winograd3, .winograd4:
       shape.kernel == 3

@@ -4,12 +4,11 @@ enum ConvolutionCost {
   /// share a batch must compute what one rank computes.
   private static let nominalImages = 64
 
-  /// The cheapest algorithm for a pass. 6x6 tiles are left to the bench: they gain a twentieth to a seventh, and round
-  /// three times as coarsely as 4x4.
+  /// The cheapest algorithm for a pass.
   static func best(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> ConvolutionAlgorithm {
     if ConvolutionAlgorithm.matrix.applies(to: shape) { return .matrix }
-    let candidates = [ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4]
-      .filter { $0.applies(to: shape) }
+    let candidates = [ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6, .spaceToDepth]
+      .filter { $0.applies(to: shape) && !($0 == .spaceToDepth && pass == .inputGradient) }
     var nominal = shape
     nominal.images = nominalImages
     return candidates.min { cycles(nominal, pass, $0) < cycles(nominal, pass, $1) }!
@@ -21,6 +20,7 @@ enum ConvolutionCost {
     case .winograd3: winograd(shape, outputs: 3)
     case .winograd4: winograd(shape, outputs: 4)
     case .winograd6: winograd(shape, outputs: 6)
+    case .spaceToDepth: winograd(SpaceToDepth(shape).dense, outputs: 5, taps: 4)
     case .im2col, .direct, .matrix:
       product(
         rows: shape.images * shape.outputHeight * shape.outputWidth,
@@ -34,8 +34,8 @@ enum ConvolutionCost {
     return tiles * (6 * Double(depth) + 40)
   }
 
-  private static func winograd(_ shape: ConvolutionShape, outputs: Int) -> Double {
-    let side = shape.stride == 1 ? outputs + 2 : outputs + 1
+  private static func winograd(_ shape: ConvolutionShape, outputs: Int, taps: Int = 3) -> Double {
+    let side = shape.stride == 1 ? outputs + taps - 1 : outputs + 1
     let points = side * side
     let tiles =
       shape.images * ((shape.outputHeight + outputs - 1) / outputs) * ((shape.outputWidth + outputs - 1) / outputs)
@@ -47,7 +47,7 @@ enum ConvolutionCost {
     // Vectors of eight channels that a transform moves; what each takes is measured, and is mostly traffic between the
     // caches. Tiles that need more of them round more, too: 6x6 has to win clearly.
     let vectors = Double(tiles * points) * (inputs + outs) + Double(points * shape.inputChannels) * phases * outs
-    let cyclesOfVector = shape.stride == 1 ? 10.0 : 15.0
+    let cyclesOfVector = shape.stride == 1 ? 8.0 : 6.0
     let handicap = outputs == 6 ? 1.05 : 1
     return handicap
       * (reaching * product(rows: tiles, depth: shape.inputChannels, columns: shape.outputChannels)

@@ -65,6 +65,8 @@ extension ConvolutionAlgorithm {
       ConvolutionPlan(WinogradConvolution<WinogradStrided4>(problem, threads: threads))
     case .winograd4: ConvolutionPlan(WinogradConvolution<WinogradTile4>(problem, threads: threads))
     case .winograd6: ConvolutionPlan(WinogradConvolution<WinogradTile6>(problem, threads: threads))
+    case .spaceToDepth where pass == .forward: ConvolutionPlan(SpaceToDepthConvolution(shape, threads: threads))
+    case .spaceToDepth: ConvolutionPlan(DirectConvolution(inputGradient: shape, threads: threads))
     }
   }
 
@@ -82,6 +84,7 @@ extension ConvolutionAlgorithm {
       ConvolutionPlan(WinogradFilterGradient<WinogradStrided4>(shape, threads: threads))
     case .winograd4: ConvolutionPlan(WinogradFilterGradient<WinogradTile4>(shape, threads: threads))
     case .winograd6: ConvolutionPlan(WinogradFilterGradient<WinogradTile6>(shape, threads: threads))
+    case .spaceToDepth: ConvolutionPlan(SpaceToDepthFilterGradient(shape, threads: threads))
     }
   }
 }

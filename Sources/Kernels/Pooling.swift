@@ -5,8 +5,9 @@ public enum Pooling {
 
   /// output[n, i, j, c] = the largest of the up to nine inputs around (2i, 2j); `chosen` notes which (0...8), the first
   /// of equals as PyTorch takes.
+  /// - Parameter affine: where given, a normalisation and a ReLU come before the pooling, without a pass of their own.
   public static func maxForward(
-    _ input: UnsafePointer<Float>, images: Int, height: Int, width: Int, channels: Int,
+    _ input: UnsafePointer<Float>, affine: ChannelAffine? = nil, images: Int, height: Int, width: Int, channels: Int,
     output: UnsafeMutablePointer<Float>, chosen: UnsafeMutablePointer<UInt8>?, team: ThreadTeam
   ) {
     let outHeight = pooledSize(height)
@@ -14,37 +15,89 @@ public enum Pooling {
     team.split(images * outHeight) { range in
       for row in range {
         let (image, i) = row.quotientAndRemainder(dividingBy: outHeight)
+        let map = input + image * height * width * channels
         for j in 0..<outWidth {
           let at = (row * outWidth + j) * channels
-          maxOfWindow(
-            input + image * height * width * channels, i, j, height, width, channels, output + at,
-            chosen.map { $0 + at })
+          let window = Window(
+            rows: max(0, 2 * i - 1)...min(height - 1, 2 * i + 1),
+            columns: max(0, 2 * j - 1)...min(width - 1, 2 * j + 1),
+            firstRow: 2 * i - 1, firstColumn: 2 * j - 1, line: width * channels, pixel: channels)
+          var c = 0
+          while c < channels {
+            // The last vector of channels that eight do not divide overlaps the one before it; fewer than eight go one by one.
+            let vector = c + 8 <= channels ? c : channels - 8
+            if vector < 0 {
+              window.largest(of: map, channel: c, affine, output + at + c, chosen.map { $0 + at + c })
+              c += 1
+            } else {
+              window.largestOfEight(
+                of: map, channel: vector, affine, output + at + vector, chosen.map { $0 + at + vector })
+              c += 8
+            }
+          }
         }
       }
     }
   }
 
-  /// Visits the window's places one by one, all channels of each: plain loops over channels become vector code.
-  @inline(__always)
-  private static func maxOfWindow(
-    _ map: UnsafePointer<Float>, _ i: Int, _ j: Int, _ height: Int, _ width: Int, _ channels: Int,
-    _ output: UnsafeMutablePointer<Float>, _ chosen: UnsafeMutablePointer<UInt8>?
-  ) {
-    output.update(repeating: -.infinity, count: channels)
-    for y in max(0, 2 * i - 1)...min(height - 1, 2 * i + 1) {
-      for x in max(0, 2 * j - 1)...min(width - 1, 2 * j + 1) {
-        let place = map + (y * width + x) * channels
-        guard let chosen else {
-          for c in 0..<channels { output[c] = place[c] > output[c] ? place[c] : output[c] }
-          continue
-        }
-        let which = UInt8(truncatingIfNeeded: (y - 2 * i + 1) * 3 + x - 2 * j + 1)
-        for c in 0..<channels {
-          let larger = place[c] > output[c]
-          output[c] = larger ? place[c] : output[c]
-          chosen[c] = larger ? which : chosen[c]
+  /// The pixels of one window that lie inside the map.
+  private struct Window {
+    let rows, columns: ClosedRange<Int>
+    let firstRow, firstColumn: Int
+    /// Floats from one row to the next and from one pixel to the next.
+    let line, pixel: Int
+
+    @inline(__always)
+    func largestOfEight(
+      of map: UnsafePointer<Float>, channel: Int, _ affine: ChannelAffine?, _ output: UnsafeMutablePointer<Float>,
+      _ chosen: UnsafeMutablePointer<UInt8>?
+    ) {
+      var best = SIMD8<Float>(repeating: -.infinity)
+      var which = SIMD8<Int32>(repeating: 0)
+      var (mean, scale, beta) = (SIMD8<Float>.zero, SIMD8<Float>.zero, SIMD8<Float>.zero)
+      if let affine {
+        (mean, scale) = (load8(affine.mean + channel), load8(affine.scale + channel))
+        beta = load8(affine.beta + channel)
+      }
+      for y in rows {
+        for x in columns {
+          var value = load8(map + (y * line + x * pixel + channel))
+          if affine != nil {
+            value = beta.addingProduct(value - mean, scale)
+            value.replace(with: 0, where: value .<= 0)
+          }
+          let larger = value .> best
+          best.replace(with: value, where: larger)
+          let code = Int32(truncatingIfNeeded: (y - firstRow) * 3 + x - firstColumn)
+          which.replace(with: SIMD8(repeating: code), where: larger)
         }
       }
+      store8(best, output)
+      if let chosen {
+        UnsafeMutableRawPointer(chosen).storeBytes(
+          of: SIMD8<UInt8>(truncatingIfNeeded: which), as: SIMD8<UInt8>.self)
+      }
+    }
+
+    @inline(__always)
+    func largest(
+      of map: UnsafePointer<Float>, channel: Int, _ affine: ChannelAffine?, _ output: UnsafeMutablePointer<Float>,
+      _ chosen: UnsafeMutablePointer<UInt8>?
+    ) {
+      var best = -Float.infinity
+      var which = 0
+      for y in rows {
+        for x in columns {
+          var value = map[y * line + x * pixel + channel]
+          if let affine {
+            value = affine.beta[channel].addingProduct(value - affine.mean[channel], affine.scale[channel])
+            if value <= 0 { value = 0 }
+          }
+          if value > best { (best, which) = (value, (y - firstRow) * 3 + x - firstColumn) }
+        }
+      }
+      output.pointee = best
+      chosen?.pointee = UInt8(truncatingIfNeeded: which)
     }
   }
 

@@ -39,7 +39,8 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     panels = writes.count * phasePanels
     let tiles = problem.images * tilesOfImage
     blocking = WinogradBlocking(
-      tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads)
+      tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads,
+      blockFloats: WinogradBlocking.cached)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce) = (min(count, tiles), panels)
     case .channels(let count): (tilesAtOnce, panelsAtOnce) = (tiles, count / 16)
@@ -205,7 +206,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
           target.update(repeating: 0, count: 128)
           continue
         }
-        let source = filter + (row * 3 + column) * inputs * outputs
+        let source = filter + (row * problem.kernel + column) * inputs * outputs
         if problem.transposed {
           Packing.transposedColumns(source + o * inputs + k, ldb: inputs, k: count, columns: columns, target)
         } else {

@@ -15,8 +15,10 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
   /// For each phase and tap of the tile, its place in the filter, or -1.
   private let taps: OffsetTable
 
-  init(_ shape: ConvolutionShape, threads: Int) {
-    let problem = WinogradProblem.forward(shape)
+  init(_ shape: ConvolutionShape, threads: Int) { self.init(WinogradProblem.forward(shape), threads: threads) }
+
+  /// - Parameter problem: the forward pass that the filter belongs to.
+  init(_ problem: WinogradProblem, threads: Int) {
     self.problem = problem
     self.threads = threads
     let rows = problem.tiles(problem.outputHeight, outputs: Tile.outputs)
@@ -35,7 +37,7 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
         phase.tapRows.flatMap { row in
           phase.tapColumns.map { column in
             guard let row, let column else { return -1 }
-            return (row * 3 + column) * problem.inputChannels * problem.outputChannels
+            return (row * problem.kernel + column) * problem.inputChannels * problem.outputChannels
           }
         }
       })
@@ -44,7 +46,8 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     panels = (problem.outputChannels + 15) / 16
     let tiles = problem.images * tilesOfImage
     blocking = WinogradBlocking(
-      tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads)
+      tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads,
+      blockFloats: WinogradBlocking.streamed)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (min(count, tiles), panels, depth)
     case .channels(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (tiles, count / 16, min(48, depth))

@@ -28,6 +28,8 @@ struct WinogradProblem {
   let phases: [WinogradPhase]
   /// Whether the filter is stored [tap][outputChannels][inputChannels].
   let transposed: Bool
+  /// Rows (and columns) of the stored filter.
+  var kernel = 3
 
   /// Phases of the map that is read, whose channels are summed over side by side; and of the map that is written.
   var inputPhases: [WinogradPhase] { outputStride == 1 ? phases : [phases[0]] }
@@ -90,20 +92,23 @@ enum WinogradBlocking: Equatable {
   /// whole transformed filter would be the larger.
   case channels(Int)
 
+  /// Floats of a block's transformed inputs and products: half a megabyte, which stays in the second-level cache.
+  static let cached = 131_072
+  /// Two megabytes: where a block also adds to sums of the filter's size, which smaller blocks would visit more often.
+  static let streamed = 524_288
+
   /// - Parameters:
   ///   - tiles: tiles of all images.
   ///   - points: products of a tile.
   ///   - inputChannels: channels summed over, those of all phases; likewise `panels` of 16 output channels.
-  init(tiles: Int, points: Int, inputChannels: Int, panels: Int, threads: Int) {
+  init(tiles: Int, points: Int, inputChannels: Int, panels: Int, threads: Int, blockFloats: Int) {
     if tiles * oddLines(inputChannels) < panels * 16 * inputChannels && panels >= threads {
       let share = (panels + threads - 1) / threads
       let pieces = (share + 3) / 4
       self = .channels((share + pieces - 1) / pieces * 16)
     } else {
-      // Transformed inputs and products of a block together two megabytes: smaller blocks would
-      // stay in the second-level cache, but then the filter has to be streamed more often than that saves.
       let floats = points * (oddLines(inputChannels) + oddLines(panels * 16))
-      let fitting = max(12, 524_288 / floats / 12 * 12)
+      let fitting = max(12, blockFloats / floats / 12 * 12)
       let share = (tiles + threads - 1) / threads
       let pieces = (share + fitting - 1) / fitting
       self = .tiles((share + pieces - 1) / pieces)

@@ -38,13 +38,20 @@ enum WinogradTransform<Tile: WinogradTile> {
     for tile in tiles {
       let (image, y, x) = view.place(tile)
       let corner = map + image * view.height * view.width * channels
-      for i in 0..<n {
-        let row = y + i * view.stride
-        let inside = row >= 0 && row < view.height
-        for j in 0..<n {
-          let column = x + j * view.stride
-          let valid = inside && column >= 0 && column < view.width
-          places[i * n + j] = valid ? corner + (row * view.width + column) * channels : UnsafePointer(zeros)
+      let reach = (n - 1) * view.stride
+      if y >= 0 && x >= 0 && y + reach < view.height && x + reach < view.width {
+        let (line, pixel) = (view.stride * view.width * channels, view.stride * channels)
+        let first = corner + (y * view.width + x) * channels
+        for i in 0..<n { for j in 0..<n { places[i * n + j] = first + (i * line + j * pixel) } }
+      } else {
+        for i in 0..<n {
+          let row = y + i * view.stride
+          let inside = row >= 0 && row < view.height
+          for j in 0..<n {
+            let column = x + j * view.stride
+            let valid = inside && column >= 0 && column < view.width
+            places[i * n + j] = valid ? corner + (row * view.width + column) * channels : UnsafePointer(zeros)
+          }
         }
       }
       let target = v + (tile - tiles.lowerBound) * rowStride

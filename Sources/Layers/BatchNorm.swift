@@ -73,6 +73,12 @@ package final class BatchNorm: Normalization {
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) throws {
+    try settle(x, images: images, weights: weights)
+    normalize(x, residual: residual, relu: relu, output: output, images: images)
+  }
+
+  /// Takes the statistics that the phase asks for: the batch's, or the running ones.
+  private func settle(_ x: UnsafePointer<Float>, images: Int, weights: Weights) throws {
     switch context.phase {
     case .training:
       precondition(images == context.layout.images, "a training pass takes the whole local batch")
@@ -80,7 +86,24 @@ package final class BatchNorm: Normalization {
     case .evaluation:
       useRunning(weights)
     }
-    normalize(x, residual: residual, relu: relu, output: output, images: images)
+  }
+
+  /// output = the max-pooling of relu(norm(x)) of maps of `height` x `width`; measures and keeps the statistics as
+  /// `forward`.
+  package func forwardPooled(
+    _ x: UnsafePointer<Float>, height: Int, width: Int, output: UnsafeMutablePointer<Float>,
+    chosen: UnsafeMutablePointer<UInt8>?, images: Int, weights: Weights
+  ) throws {
+    try settle(x, images: images, weights: weights)
+    let training = context.phase == .training
+    let count = training ? imagesPerSegment : images
+    let pooled = Pooling.pooledSize(height) * Pooling.pooledSize(width) * channels
+    for segment in 0..<(training ? segments : 1) {
+      let (from, to) = (segment * count * rowsPerImage * channels, segment * count * pooled)
+      Pooling.maxForward(
+        x + from, affine: affine(segment), images: count, height: height, width: width, channels: channels,
+        output: output + to, chosen: chosen.map { $0 + to }, team: context.team)
+    }
   }
 
   package func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
@@ -106,6 +129,9 @@ package final class BatchNorm: Normalization {
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws {
     let rows = imagesPerSegment * rowsPerImage
+    // A mask that can be had again need not be written down where the gradient is overwritten anyway.
+    var masksAgain = false
+    if case .recomputed = mask { masksAgain = gradient == inputGradient }
     for segment in 0..<segments {
       let at = segment * rows * channels
       var segmentMask = mask
@@ -113,7 +139,8 @@ package final class BatchNorm: Normalization {
       let (gradients, products) = segmentSums(segment)
       ChannelSums.backward(
         gradient: gradient + at, x: x + at, mask: segmentMask, affine: affine(segment), rows: rows,
-        channels: channels, sums: gradients, products: products, partials: partials, team: context.team)
+        channels: channels, keepsMasked: !masksAgain, sums: gradients, products: products, partials: partials,
+        team: context.team)
     }
     storeParameterGradients(weights)
     try pool()
@@ -129,7 +156,8 @@ package final class BatchNorm: Normalization {
       }
       ChannelNormalize.backward(
         gradient: gradient + at, x: x + at, affine: affine(segment), meanGradient: meanGradient,
-        meanProduct: meanProduct, output: inputGradient + at, rows: rows, channels: channels, team: context.team)
+        meanProduct: meanProduct, masked: masksAgain, output: inputGradient + at, rows: rows, channels: channels,
+        team: context.team)
     }
   }
 

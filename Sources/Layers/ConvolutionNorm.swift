@@ -38,13 +38,40 @@ package final class ConvolutionNorm {
     _ input: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) throws {
-    context.clock.measure(.convolutionForward) {
-      standardization?.standardize(weights.value(filter))
-      convolution.forward(images: images, input: input, filter: filterInUse(weights), output: sum.pointer)
-    }
+    convolve(input, images: images, weights: weights)
     try context.clock.measure(.norm) {
       try norm.forward(
         sum.pointer, residual: residual, relu: relu, output: output, images: images, weights: weights)
+    }
+  }
+
+  /// output = the max-pooling of relu(norm(convolution(input))); see `Pooling.maxForward`. Batch norm and ReLU join the
+  /// pooling's own pass.
+  /// - Parameter activation: room for relu(norm(...)), for other norms.
+  package func forwardPooled(
+    _ input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, chosen: UnsafeMutablePointer<UInt8>?,
+    activation: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  ) throws {
+    guard let batchNorm = norm as? BatchNorm else {
+      try forward(input, residual: nil, relu: true, output: activation, images: images, weights: weights)
+      return context.clock.measure(.pooling) {
+        Pooling.maxForward(
+          activation, images: images, height: shape.outputHeight, width: shape.outputWidth,
+          channels: shape.outputChannels, output: output, chosen: chosen, team: context.team)
+      }
+    }
+    convolve(input, images: images, weights: weights)
+    try context.clock.measure(.norm) {
+      try batchNorm.forwardPooled(
+        sum.pointer, height: shape.outputHeight, width: shape.outputWidth, output: output, chosen: chosen,
+        images: images, weights: weights)
+    }
+  }
+
+  private func convolve(_ input: UnsafePointer<Float>, images: Int, weights: Weights) {
+    context.clock.measure(.convolutionForward) {
+      standardization?.standardize(weights.value(filter))
+      convolution.forward(images: images, input: input, filter: filterInUse(weights), output: sum.pointer)
     }
   }
 

@@ -122,13 +122,9 @@ public final class ResNet {
         input, residual: nil, relu: true, output: pooled.pointer, images: images, weights: weights)
       return UnsafePointer(pooled.pointer)
     }
-    let activation = context.maps[.activation].pointer
-    try stem.forward(input, residual: nil, relu: true, output: activation, images: images, weights: weights)
-    context.clock.measure(.pooling) {
-      Pooling.maxForward(
-        activation, images: images, height: stem.shape.outputHeight, width: stem.shape.outputWidth,
-        channels: shape.width, output: pooled.pointer, chosen: chosen, team: context.team)
-    }
+    try stem.forwardPooled(
+      input, output: pooled.pointer, chosen: chosen, activation: context.maps[.activation].pointer, images: images,
+      weights: weights)
     return UnsafePointer(pooled.pointer)
   }
 

@@ -145,13 +145,36 @@ final class ChannelTests: XCTestCase {
         }
         let what = "\(rows) x \(channels), mask \(mask)"
         XCTAssertEqual(masked, wanted, what)
+        if mask == 2 { checkUnwritten(gradient, x, &affine, sums, products, channels, team, what) }
         check(sums, wantedSums, 1e-9, "sums of \(what)")
         check(products, wantedProducts, 1e-6, "products of \(what)")
       }
     }
   }
 
+  /// Without writing the masked gradient down the sums are the same.
+  private func checkUnwritten(
+    _ gradient: [Float], _ x: [Float], _ affine: inout Affine, _ sums: [Double], _ products: [Double], _ channels: Int,
+    _ team: ThreadTeam, _ what: String
+  ) {
+    var left = gradient
+    var (sumsAgain, productsAgain) = (sums.map { _ in Double.nan }, sums.map { _ in Double.nan })
+    var room = partials(channels, team)
+    affine.with { affine in
+      ChannelSums.backward(
+        gradient: &left, x: x, mask: .recomputed, affine: affine, rows: x.count / channels, channels: channels,
+        keepsMasked: false, sums: &sumsAgain, products: &productsAgain, partials: &room, team: team)
+    }
+    XCTAssertEqual(left, gradient, what)
+    XCTAssertEqual(sumsAgain, sums, what)
+    XCTAssertEqual(productsAgain, products, what)
+  }
+
   func testBackward() {
+    for masked in [false, true] { checkBackward(masked: masked) }
+  }
+
+  private func checkBackward(masked: Bool) {
     forEachSize { rows, channels, team in
       var affine = Affine(channels)
       let x = Noise.floats(rows * channels, seed: 11)
@@ -160,7 +183,8 @@ final class ChannelTests: XCTestCase {
       let meanProduct = Noise.floats(channels, seed: 14)
       let wanted = x.indices.map { i in
         let c = i % channels
-        return (Double(gradient[i]) - Double(meanGradient[c]) - affine.hat(x[i], c) * Double(meanProduct[c]))
+        let g = masked && affine.value(x[i], c) <= 0 ? 0 : Double(gradient[i])
+        return (g - Double(meanGradient[c]) - affine.hat(x[i], c) * Double(meanProduct[c]))
           * Double(affine.scale[c])
       }
       let output = AlignedBuffer(count: x.count)
@@ -169,6 +193,7 @@ final class ChannelTests: XCTestCase {
       affine.with { affine in
         ChannelNormalize.backward(
           gradient: output.pointer, x: x, affine: affine, meanGradient: meanGradient, meanProduct: meanProduct,
+          masked: masked,
           output: output.pointer, rows: rows, channels: channels, team: team)
       }
       XCTAssertLessThan(Noise.relativeError(output, wanted), 1e-6, "\(rows) x \(channels)")

@@ -57,6 +57,34 @@ final class PoolingTests: XCTestCase {
     }
   }
 
+  /// A normalisation and ReLU joined in give what they give as a pass of their own, to the bit, choices included.
+  func testMaxOfNormalisedInputs() {
+    let team = ThreadTeam(threads: 2, spins: 100)
+    for channels in [3, 8, 19] {
+      let x = Noise.floats(2 * 5 * 4 * channels, seed: 3)
+      // Negative scales turn the order of the inputs around.
+      let vectors = AlignedBuffer(count: 4 * channels)
+      _ = vectors.floats.update(fromContentsOf: Noise.floats(4 * channels, seed: 4))
+      let (mean, inverse) = (vectors.pointer, vectors.pointer + channels)
+      let norm = ChannelAffine(
+        mean: mean, inverse: inverse, scale: inverse + channels, beta: inverse + 2 * channels)
+      var activation = [Float](repeating: .nan, count: x.count)
+      ChannelNormalize.forward(
+        x, affine: norm, residual: nil, relu: true, output: &activation, rows: 40, channels: channels, team: team)
+      let count = 2 * 3 * 2 * channels
+      var (wanted, got) = ([Float](repeating: .nan, count: count), [Float](repeating: .nan, count: count))
+      var (wantedChoice, choice) = ([UInt8](repeating: 99, count: count), [UInt8](repeating: 98, count: count))
+      Pooling.maxForward(
+        activation, images: 2, height: 5, width: 4, channels: channels, output: &wanted, chosen: &wantedChoice,
+        team: team)
+      Pooling.maxForward(
+        x, affine: norm, images: 2, height: 5, width: 4, channels: channels, output: &got, chosen: &choice, team: team)
+      XCTAssertEqual(got, wanted, "\(channels) channels")
+      XCTAssertEqual(choice, wantedChoice, "\(channels) channels")
+      XCTAssert(wanted.contains { $0 > 0 } && wanted.contains(0))
+    }
+  }
+
   func testAverageAgainstTheDefinition() {
     for channels in [1, 7, 8, 12, 19] {
       for area in [1, 4, 49] {

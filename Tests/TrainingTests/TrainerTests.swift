@@ -84,14 +84,15 @@ final class TrainerTests: XCTestCase {
   }
 
   func testThreadsChangeRoundingAlone() throws {
-    try runs.run("one")
-    try runs.run("two") { $0.threads = 2 }
+    // A low rate: at higher ones ReLUs that flip by rounding part the curves (docs/NUMBERS.md).
+    try runs.run("one") { $0.lr = 0.002 }
+    try runs.run("two") { ($0.lr, $0.threads) = (0.002, 2) }
     let (one, two) = (try runs.losses("one"), try runs.losses("two"))
     XCTAssertEqual(one.count, 8)
-    for (a, b) in zip(one, two) { XCTAssertEqual(a, b, accuracy: 1e-4 * abs(a)) }
+    for (a, b) in zip(one, two) { XCTAssertEqual(a, b, accuracy: 1e-5 * abs(a)) }
     XCTAssertEqual(try runs.json("two/summary.json")["threads"]?.int, 2)
     // A run may go on with other threads.
-    XCTAssertEqual(try runs.run("two") { $0.threads = 1 }, .finished)
+    XCTAssertEqual(try runs.run("two") { ($0.lr, $0.threads) = (0.002, 1) }, .finished)
   }
 
   func testTheSeedIsWhatARunDependsOn() throws {

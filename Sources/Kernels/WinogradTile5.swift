@@ -1,0 +1,69 @@
+/// F(5, 4) at 0, +-1, +-2, +-1/2, infinity, the points of F(6, 3): what a 7-tap filter of stride 2 needs when even and
+/// odd inputs are told apart.
+enum WinogradTile5: WinogradTile {
+  @inline(__always)
+  static var outputs: Int { 5 }
+  @inline(__always)
+  static var taps: Int { 4 }
+
+  @inline(__always)
+  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    WinogradTile6.input(d, result)
+  }
+
+  @inline(__always)
+  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (g0, g1, g2, g3) = (g(0), g(1), g(2), g(3))
+    result(0, g0)
+    let (even1, odd1) = ((g0 + g2) * (-1 / 4.5), (g1 + g3) * (-1 / 4.5))
+    result(1, even1 + odd1)
+    result(2, even1 - odd1)
+    let (even2, odd2) = (fma(g0, 4, g2) * (1 / 90), fma(g1, 4, g3) * (2 / 90))
+    result(3, even2 + odd2)
+    result(4, even2 - odd2)
+    let (even3, odd3) = (fma(g0, 0.25, g2) * (1 / 1.40625), fma(g1, 0.25, g3) * (0.5 / 1.40625))
+    result(5, even3 + odd3)
+    result(6, even3 - odd3)
+    result(7, g3)
+  }
+
+  @inline(__always)
+  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (p1, p2, p3, p4, p5, p6) = (p(1), p(2), p(3), p(4), p(5), p(6))
+    let (sum1, sum2, sum3) = (p1 + p2, p3 + p4, p5 + p6)
+    let (odd1, odd2, odd3) = (p1 - p2, p3 - p4, p5 - p6)
+    result(0, (p(0) + sum1) + (sum2 + sum3))
+    result(1, fma(fma(odd1, 2, odd2), 0.5, odd3))
+    result(2, fma(fma(sum1, 4, sum2), 0.25, sum3))
+    result(3, fma(fma(odd1, 8, odd2), 0.125, odd3))
+    result(4, fma(fma(p(7) + sum1, 16, sum2), 0.0625, sum3))
+  }
+
+  @inline(__always)
+  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (y0, y1, y2, y3, y4) = (y(0), y(1), y(2), y(3), y(4))
+    result(0, y0)
+    let (even1, odd1) = (y0 + (y2 + y4), y1 + y3)
+    result(1, even1 + odd1)
+    result(2, even1 - odd1)
+    let (even2, odd2) = (fma(fma(y0, 4, y2), 16, y4), fma(y1, 4, y3) * 2)
+    result(3, even2 + odd2)
+    result(4, even2 - odd2)
+    let (even3, odd3) = (fma(fma(y0, 0.25, y2), 0.0625, y4), fma(y1, 0.25, y3) * 0.5)
+    result(5, even3 + odd3)
+    result(6, even3 - odd3)
+    result(7, y4)
+  }
+
+  @inline(__always)
+  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (u1, u2, u3, u4, u5, u6) = (u(1), u(2), u(3), u(4), u(5), u(6))
+    let (sum1, odd1) = ((u1 + u2) * (-1 / 4.5), (u1 - u2) * (-1 / 4.5))
+    let (sum2, odd2) = ((u3 + u4) * (1 / 90), (u3 - u4) * (1 / 90))
+    let (sum3, odd3) = ((u5 + u6) * (1 / 1.40625), (u5 - u6) * (1 / 1.40625))
+    result(0, (u(0) + sum1) + (sum2 + sum3))
+    result(1, fma(fma(odd1, 2, odd2), 0.5, odd3))
+    result(2, fma(fma(sum1, 4, sum2), 0.25, sum3))
+    result(3, fma(fma(u(7) + odd1, 8, odd2), 0.125, odd3))
+  }
+}
