@@ -10,6 +10,7 @@ extension Configuration {
     precondition(ranks >= 1, "a run has ranks")
     if let fault = unsupported.first { throw UsageError(fault) }
     guard (epochs == nil) != (steps == nil) else { throw UsageError("one of --epochs and --steps should be given") }
+    try validateMethod()
     try validateShares(ranks: ranks)
     try validateScope(ranks: ranks)
     if let samples, samples < batch {
@@ -57,7 +58,7 @@ extension Configuration {
   /// The nearest allowed batches at and above the present one that are multiples of `unit`.
   private func nextBatch(_ unit: Int) -> Int { (batch + unit - 1) / unit * unit }
 
-  private func neighbours(of value: Int, multipleOf unit: Int) -> String {
+  func neighbours(of value: Int, multipleOf unit: Int) -> String {
     let below = value / unit * unit
     return (below >= 2 ? "\(below) or " : "") + "\(below + unit)"
   }

@@ -15,14 +15,16 @@ final class ConfigurationTableTests: XCTestCase {
   func testARowSetsItsOwnPropertyAlone() throws {
     let values = [
       "data": "d", "image-size": "24", "augment": "none", "shuffle": "off", "seed": "18446744073709551615",
-      "method": "byol", "encoder": "resnet50", "width": "8", "stem": "cifar", "hidden": "7", "dim": "9",
+      "method": "moco", "encoder": "resnet50", "width": "8", "stem": "cifar", "hidden": "7", "dim": "9",
       "encoder-norm": "gn", "projector-norm": "ln", "predictor-norm": "none", "bn-scope": "local", "init": "w",
       "batch": "6", "epochs": "3", "steps": "5", "optimizer": "sgd", "lr": "0.25", "momentum": "0.5",
       "weight-decay": "1e-3", "warmup-steps": "11", "ema": "0.75", "ema-schedule": "constant", "ema-on": "every-rank",
       "threads": "2", "out": "o", "resume": "must", "checkpoint-every": "13", "keep": "1", "probe-every": "17",
-      "log-every": "19",
+      "log-every": "19", "loss": "bce", "predictor-depth": "1", "stop-gradient": "off", "temperature": "0.7",
+      "queue": "128", "eqco-alpha": "9", "shuffle-bn": "on", "lambda": "0.3", "vicreg-invariance": "2",
+      "vicreg-variance": "3", "vicreg-covariance": "4",
     ]
-    let unchanging: Set = ["method", "optimizer"]
+    let unchanging: Set = ["optimizer"]
     for setting in Configuration.settings {
       let start = Recipe.quick.configuration
       var changed = start
@@ -45,6 +47,9 @@ final class ConfigurationTableTests: XCTestCase {
       "width": ["0"], "hidden": ["0"], "dim": ["0"], "image-size": ["7", "-1", "4097"], "epochs": ["0"], "steps": ["0"],
       "seed": ["-1", "18446744073709551616"], "warmup-steps": ["-1"], "threads": ["0"], "keep": ["0"],
       "checkpoint-every": ["-1"], "probe-every": ["-1"], "log-every": ["0"], "shuffle": ["yes"],
+      "loss": ["L2", ""], "predictor-depth": ["-1", "3"], "stop-gradient": ["yes"], "temperature": ["0", "101"],
+      "queue": ["-1", "1.5"], "eqco-alpha": ["0"], "shuffle-bn": ["maybe"], "lambda": ["-1"],
+      "vicreg-variance": ["-1"],
       "bn-scope": ["ghost", "ghost:0", "ghost:-1", "ghost:+2", "ghost:x", "ghost:", "Sync", "all", "ghost:4 "],
     ]
     for (name, texts) in wrong {

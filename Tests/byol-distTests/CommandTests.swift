@@ -56,7 +56,9 @@ final class CommandTests: XCTestCase {
     assertUsage("--lr -1: should be a number above 0, up to 1000", "--lr", "-1")
     assertUsage("--out \"\": should be a directory's path", "--out=")
     assertUsage("--optimizer lars: not available in this version; should be sgd", "--optimizer", "lars")
-    assertUsage("--method simclr: should be byol", "--method", "simclr")
+    assertUsage(
+      "--method dino: should be one of byol, contrastive, simclr, moco, simsiam, barlow-twins, vicreg", "--method",
+      "dino")
   }
 
   func testMistakesInCommands() {
