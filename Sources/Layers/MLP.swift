@@ -2,7 +2,7 @@ import Kernels
 
 /// Projector and predictor: Linear, norm, ReLU, Linear (Grill et al. 2020, section 3.3). Parameter names follow
 /// torch.nn.Sequential: 0 Linear, 1 norm, 3 Linear.
-public final class MLP {
+public final class MLP: Head {
   public let inputs: Int
   public let outputs: Int
   private let first: LinearLayer

@@ -50,6 +50,26 @@ public struct Configuration: Equatable, Sendable {
   /// A safetensors file whose tensors replace starting weights by name (`--init`).
   public var initFile: String?
 
+  // MARK: The method's own: nil is what `--method` has, which `resolveMethod` puts in
+
+  public var loss: LossKind?
+  /// Linear layers of the predictor, 0 to 2.
+  public var predictorDepth: Int?
+  public var stopGradient: Switch?
+  /// T of the logits cos/T.
+  public var temperature: Double?
+  /// Keys in the queue; 0 takes negatives from the batch.
+  public var queue: Int?
+  /// EqCo's alpha; nil leaves the negatives' share as it is.
+  public var eqcoAlpha: Double?
+  /// Whether the keys' images change places over the ranks before their batch norm.
+  public var shuffleBn = Switch.off
+  /// Barlow Twins' weight of what is off the diagonal.
+  public var lambda: Double?
+  public var vicregInvariance: Double?
+  public var vicregVariance: Double?
+  public var vicregCovariance: Double?
+
   // MARK: Optimization
 
   /// Images per step over all ranks.
@@ -72,7 +92,8 @@ public struct Configuration: Equatable, Sendable {
   public var warmupSteps = 0
   /// The target's first tau.
   public var ema = 0.996
-  public var emaSchedule = EMASchedule.cosine
+  /// nil is the method's: constant for moco, cosine for others.
+  public var emaSchedule: EMASchedule?
   public var emaOn = EMAPlacement.rank0
 
   // MARK: The run

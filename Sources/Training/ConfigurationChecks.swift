@@ -37,6 +37,7 @@ extension Configuration {
     if let larsOn, optimizer != .lars {
       throw UsageError("--lars-on \(larsOn.text): is for --optimizer lars alone, not \(optimizer.rawValue)")
     }
+    try validateMethod()
     try validateShares(ranks: ranks)
     for part in scopedParts { try validateScope(part, ranks: ranks) }
     if let samples, samples < batch {
@@ -81,7 +82,7 @@ extension Configuration {
   /// The nearest allowed batches at and above the present one that are multiples of `unit`.
   private func nextBatch(_ unit: Int) -> Int { (batch + unit - 1) / unit * unit }
 
-  private func neighbours(of value: Int, multipleOf unit: Int) -> String {
+  func neighbours(of value: Int, multipleOf unit: Int) -> String {
     let below = value / unit * unit
     return (below >= 2 ? "\(below) or " : "") + "\(below + unit)"
   }

@@ -156,4 +156,25 @@ extension Setting {
         return .done
       }, available: { available.contains($0[keyPath: path]) })
   }
+
+  /// A row for a policy that may be unset.
+  package init<Policy: CaseIterable & RawRepresentable & Equatable & Sendable>(
+    optionalChoice name: String, _ path: WritableKeyPath<Target, Policy?> & Sendable, in group: SettingGroup,
+    _ help: String
+  ) where Policy.RawValue == String {
+    let forms = Policy.allCases.map(\.rawValue)
+    self.init(
+      name: name, group: group, placeholder: forms.joined(separator: "|"),
+      expectation: "one of " + forms.joined(separator: ", "), help: help,
+      read: { $0[keyPath: path].map { JSON($0.rawValue) } ?? .null },
+      write: { target, input in
+        if case .json(.null) = input {
+          target[keyPath: path] = nil
+          return .done
+        }
+        guard let text = String(input), let policy = Policy(rawValue: text) else { return .wrong }
+        target[keyPath: path] = policy
+        return .done
+      }, available: { _ in true })
+  }
 }

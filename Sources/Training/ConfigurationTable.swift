@@ -4,7 +4,8 @@ import Layers
 extension Configuration {
   /// The table of settings, in the order in which help, files and a run's first lines show them. A new setting is a
   /// property and a row here.
-  public static let settings: [Setting<Configuration>] = dataRows + networkRows + optimizationRows + runRows
+  public static let settings: [Setting<Configuration>] =
+    dataRows + networkRows + methodRows + optimizationRows + runRows
 
   private static let dataRows: [Setting<Configuration>] = [
     .init(
@@ -134,7 +135,9 @@ extension Configuration {
       "ema", \.ema, "TAU", in: .optimization, expects: "a number from 0 to 1",
       "the target keeps TAU of itself each step"
     ) { $0 >= 0 && $0 <= 1 },
-    .init(choice: "ema-schedule", \.emaSchedule, in: .optimization, "from TAU to 1 over the run, or TAU throughout"),
+    .init(
+      optionalChoice: "ema-schedule", \.emaSchedule, in: .optimization,
+      "from TAU to 1 over the run, or TAU throughout; unset: constant for moco, else cosine"),
     .init(choice: "ema-on", \.emaOn, in: .optimization, "who computes the target; bitwise the same").operational,
   ]
 

@@ -4,7 +4,14 @@ extension RunRequest {
   /// - Parameter ranks: of the run.
   public func text(ranks: Int) -> String {
     let base = recipe.configuration
-    let changed = Configuration.settings.filter { $0.json(in: configuration) != $0.json(in: base) }
+    var usual = base
+    (usual.method, usual.batch) = (configuration.method, configuration.batch)
+    usual = usual.withMethodResolved(samples: nil)
+    let changed = Configuration.settings.filter { setting in
+      let (value, recipes) = (setting.json(in: configuration), setting.json(in: base))
+      // What the recipe leaves to the method is changed where it is not the method's.
+      return value != recipes && (recipes != .null || value != setting.json(in: usual))
+    }
     let source = file.map { " with the settings of \(shown($0))" } ?? ""
     var lines = [
       "byol-dist \(byolDistVersion) on \(ranks) rank\(ranks == 1 ? "" : "s"): recipe \(recipe.rawValue)\(source)"

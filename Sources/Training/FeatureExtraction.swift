@@ -11,7 +11,7 @@ public enum FeatureExtraction {
   /// - Returns: [dataset.count x features] on rank 0, nothing elsewhere.
   /// - Throws: `CollectiveError`.
   public static func features(
-    _ method: BYOL, dataset: any ImageDataset, imageSize: Int, communicator: Communicator
+    _ method: Siamese, dataset: any ImageDataset, imageSize: Int, communicator: Communicator
   ) throws -> [Float] {
     let low = dataset.count * communicator.rank / communicator.size
     let high = dataset.count * (communicator.rank + 1) / communicator.size

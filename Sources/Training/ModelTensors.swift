@@ -12,9 +12,9 @@ public struct ModelFileError: Error, CustomStringConvertible {
 /// The model's tensors by the names and in the layouts of its files: `online.encoder.<torchvision key>` and so on, so
 /// that PyTorch's load_state_dict takes them as they are.
 public enum ModelTensors {
-  /// Adds both networks' parameters and running statistics.
-  public static func add(_ method: BYOL, to writer: inout SafetensorsWriter) {
-    for (prefix, store) in stores(method) {
+  /// Adds the networks' parameters and running statistics.
+  public static func add(_ method: Siamese, to writer: inout SafetensorsWriter) {
+    for (prefix, store) in method.networks {
       addParameters(store.parameters, store.values.pointer, prefix, to: &writer)
       for buffer in store.buffers {
         writer.add(prefix + buffer.name, shape: [buffer.count], floats: store.running.pointer + buffer.offset)
@@ -40,9 +40,9 @@ public enum ModelTensors {
 
   /// Reads a checkpoint's model: every tensor must be there, and nothing else.
   /// - Throws: `FileError` or `ModelFileError` naming the tensor.
-  public static func read(_ method: BYOL, from file: SafetensorsFile) throws {
+  public static func read(_ method: Siamese, from file: SafetensorsFile) throws {
     var known: Set<String> = []
-    for (prefix, store) in stores(method) {
+    for (prefix, store) in method.networks {
       try readParameters(store.parameters, into: store.values.pointer, prefix, from: file)
       known.formUnion(store.parameters.map { prefix + $0.name })
       for buffer in store.buffers {
@@ -72,10 +72,10 @@ public enum ModelTensors {
   /// What `--init` does: replaces by name whatever the file has. Where it has nothing of the target, the target starts
   /// as a copy of the online network.
   /// - Throws: `FileError`, or `ModelFileError` for a name or shape that the model lacks.
-  public static func override(_ method: BYOL, with file: SafetensorsFile) throws {
+  public static func override(_ method: Siamese, with file: SafetensorsFile) throws {
     var left = Set(file.names)
     var replacesTarget = false
-    for (prefix, store) in stores(method) {
+    for (prefix, store) in method.networks {
       if prefix == "target." && !replacesTarget && !left.contains(where: { $0.hasPrefix(prefix) }) {
         method.copyOnlineToTarget()
       }
@@ -113,7 +113,29 @@ public enum ModelTensors {
     }
   }
 
-  private static func stores(_ method: BYOL) -> [(String, ParameterStore)] {
-    [("online.", method.online), ("target.", method.target)]
+  // MARK: - The queue
+
+  /// The queue's keys, [keys x dimensions], the way messages and files name them.
+  static let queueName = "queue.keys"
+  private static let queueNextName = "queue.next"
+
+  /// Adds the queue, where the method has one, and where in it the next keys go.
+  static func addQueue(_ method: Siamese, to writer: inout SafetensorsWriter) {
+    guard let queue = method.queue else { return }
+    writer.add(queueName, shape: [queue.count, queue.dimensions], floats: queue.keys.pointer)
+    writer.add(queueNextName, shape: [], values: [Int64(queue.next)])
+  }
+
+  /// - Throws: `FileError` or `ModelFileError` naming the tensor.
+  static func readQueue(_ method: Siamese, from file: SafetensorsFile) throws {
+    guard let queue = method.queue else { return }
+    try checkShape(queueName, [queue.count, queue.dimensions], file)
+    try file.read(queueName, into: queue.keys.floats)
+    let next = Int(try file.integers(queueNextName).first ?? 0)
+    guard (0..<queue.count).contains(next) else {
+      throw ModelFileError(
+        description: "\(file.path): tensor \(queueNextName) is \(next), the queue has \(queue.count) keys")
+    }
+    queue.restore(next: next)
   }
 }

@@ -16,7 +16,7 @@ public struct ReplicaDifference: Error, CustomStringConvertible {
 public enum ReplicaCheck {
   /// Collective.
   /// - Throws: `ReplicaDifference` on every rank, naming the first rank and tensor that differ from rank 0's.
-  public static func run(_ method: BYOL, communicator: Communicator) throws {
+  public static func run(_ method: Siamese, communicator: Communicator) throws {
     guard communicator.size > 1 else { return }
     let tensors = tensors(method)
     let hashes = tensors.map { hash($0.start, $0.count) }
@@ -34,9 +34,9 @@ public enum ReplicaCheck {
     let count: Int
   }
 
-  private static func tensors(_ method: BYOL) -> [Tensor] {
+  private static func tensors(_ method: Siamese) -> [Tensor] {
     var tensors: [Tensor] = []
-    for (prefix, store) in [("online.", method.online), ("target.", method.target)] {
+    for (prefix, store) in method.networks {
       for parameter in store.parameters {
         tensors.append(
           Tensor(
@@ -46,6 +46,9 @@ public enum ReplicaCheck {
         tensors.append(
           Tensor(name: prefix + buffer.name, start: store.running.pointer + buffer.offset, count: buffer.count))
       }
+    }
+    if let queue = method.queue {
+      tensors.append(Tensor(name: ModelTensors.queueName, start: queue.keys.pointer, count: queue.keys.count))
     }
     return tensors
   }

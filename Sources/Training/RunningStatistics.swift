@@ -9,8 +9,8 @@ public enum RunningStatistics {
   /// Runs `body` with every rank's running statistics replaced by their mean over the ranks, and puts the rank's own
   /// back afterwards, so that a probe or checkpoint does not change the run.
   /// Collective where the scope is narrower than the world.
-  public static func averaged<R>(_ method: BYOL, communicator: Communicator, _ body: () throws -> R) throws -> R {
-    let stores = [method.online, method.target].filter(\.hasStatisticsPerRank)
+  public static func averaged<R>(_ method: Siamese, communicator: Communicator, _ body: () throws -> R) throws -> R {
+    let stores = method.networks.map(\.store).filter(\.hasStatisticsPerRank)
     guard !stores.isEmpty else { return try body() }
     let own = stores.map { Array($0.running.floats) }
     let share = 1 / Float(communicator.size)
@@ -33,24 +33,21 @@ public enum RunningStatistics {
 
   /// All ranks' own statistics at rank 0, rank by rank, online before target; empty where all ranks have the same.
   /// Collective.
-  public static func gathered(_ method: BYOL, communicator: Communicator) throws -> [Float] {
+  public static func gathered(_ method: Siamese, communicator: Communicator) throws -> [Float] {
     guard method.online.hasStatisticsPerRank else { return [] }
-    let own = Array(method.online.running.floats) + Array(method.target.running.floats)
+    let own = method.networks.flatMap { Array($0.store.running.floats) }
     return try communicator.gather(own, at: 0).flatMap { $0 }
   }
 
   /// Gives this rank its own statistics back from what `gathered` made with as many ranks.
-  public static func restore(_ all: [Float], to method: BYOL, communicator: Communicator) {
-    let (online, target) = (method.online.running, method.target.running)
-    let each = online.count + target.count
+  public static func restore(_ all: [Float], to method: Siamese, communicator: Communicator) {
+    let buffers = method.networks.map(\.store.running)
+    let each = buffers.reduce(0) { $0 + $1.count }
     guard method.online.hasStatisticsPerRank, all.count == each * communicator.size else { return }
-    let mine = all[(communicator.rank * each)..<((communicator.rank + 1) * each)]
-    for (index, number) in mine.enumerated() {
-      if index < online.count {
-        online.pointer[index] = number
-      } else {
-        target.pointer[index - online.count] = number
-      }
+    var next = communicator.rank * each
+    for buffer in buffers {
+      for index in 0..<buffer.count { buffer.pointer[index] = all[next + index] }
+      next += buffer.count
     }
   }
 }

@@ -39,7 +39,7 @@ public final class Trainer {
   /// Called with the number of finished steps after each; for tests, which stop, kill or spoil a run by it.
   package var afterStep: ((Int) throws -> Void)?
   var settings: Configuration { request.configuration }
-  package var method: BYOL { trainingStep.method }
+  package var method: Siamese { trainingStep.method }
   var optimizer: Optimizer { trainingStep.optimizer }
 
   /// Opens data, run directory and checkpoint: whatever a user can have got wrong is found here, before any training.
@@ -61,6 +61,7 @@ public final class Trainer {
     threads = ThreadCount.resolve(settings.threads, ranksOnHost: ranksOnHost)
     setOpenBLASThreads(threads)
     request.configuration.threads = Int(try world.broadcast([Int64(threads)], from: 0)[0])
+    request.configuration = request.configuration.withMethodResolved(samples: splits.train.count)
     if settings.imageSize == 0 { request.configuration.imageSize = max(splits.train.height, splits.train.width) }
     totalSteps = settings.totalSteps(samples: splits.train.count)
     self.request = request
@@ -164,7 +165,7 @@ public final class Trainer {
         step: step + 1,
         [
           ("epoch", JSON(epoch)), ("loss", JSON(measures.loss)), ("lr", JSON(trainingStep.learningRate(step))),
-          ("tau", JSON(trainingStep.tau(step))), ("positive_cosine", JSON(measures.positiveCosine)),
+          ("tau", trainingStep.tau(step).map { JSON($0) } ?? .null), ("positive_cosine", JSON(measures.positiveCosine)),
           ("negative_cosine", JSON(measures.negativeCosine)), ("images_per_second", JSON(rate)),
         ])
       record.display.update(
@@ -199,6 +200,7 @@ extension Configuration {
         kind: encoder, width: width, stem: stem, imageSize: imageSize, norm: encoderNorm,
         standardizesWeights: weightStandardization.isOn),
       hidden: hidden, dimensions: dim, projectorNorm: projectorNorm, predictorNorm: predictorNorm,
+      predictor: predictorDepth.flatMap(PredictorDepth.init) ?? method.predictorDepth,
       standardizesWeights: weightStandardization.isOn)
   }
 }

@@ -22,6 +22,7 @@ extension Trainer {
               { writer in
                 ModelTensors.addParameters(
                   method.online.parameters, optimizer.velocity.pointer, Self.velocityPrefix, to: &writer)
+                ModelTensors.addQueue(method, to: &writer)
                 if !ownStatistics.isEmpty { writer.add(Self.ownStatisticsName, values: ownStatistics) }
               }
             ),
@@ -46,10 +47,15 @@ extension Trainer {
       let file = try SafetensorsFile(path: checkpoint.file("optimizer.safetensors"))
       try ModelTensors.readParameters(
         method.online.parameters, into: optimizer.velocity.pointer, Self.velocityPrefix, from: file)
+      try ModelTensors.readQueue(method, from: file)
       if file.tensors[Self.ownStatisticsName] != nil { ownStatistics = try file.floats(Self.ownStatisticsName) }
     }
     try shareWeights()
     try world.broadcast(optimizer.velocity.floats, from: 0)
+    if let queue = method.queue {
+      try world.broadcast(queue.keys.floats, from: 0)
+      queue.restore(next: Int(try world.broadcast([Int64(queue.next)], from: 0)[0]))
+    }
     if method.online.hasStatisticsPerRank {
       RunningStatistics.restore(
         try world.broadcast(ownStatistics, from: 0), to: method, communicator: world)
@@ -70,7 +76,7 @@ extension Trainer {
 
   /// Gives all ranks rank 0's networks.
   private func shareWeights() throws {
-    for store in [method.online, method.target] {
+    for (_, store) in method.networks {
       try world.broadcast(store.values.floats, from: 0)
       try world.broadcast(store.running.floats, from: 0)
       store.batchesTracked = try world.broadcast([store.batchesTracked], from: 0)[0]

@@ -7,7 +7,7 @@ import Methods
 /// One rank's part of a step: forward, loss, backward with the gradients' all-reduce, update, target. What `train` does
 /// and `bench step` times.
 public final class TrainingStep {
-  public let method: BYOL
+  public let method: Siamese
   public let optimizer: Optimizer
   /// Steps in all, T of the schedules.
   public let total: Int
@@ -21,12 +21,14 @@ public final class TrainingStep {
   ///   - spins: how long an idle thread of the team looks for work before it sleeps.
   /// - Throws: `CollectiveError`.
   public init(_ settings: Configuration, total: Int, threads: Int, spins: Int, world: Communicator) throws {
+    let settings = settings.withMethodResolved(samples: nil)
     self.settings = settings
     self.total = total
     self.world = world
     let layout = BatchLayout(views: 2, imagesPerView: settings.batch / world.size)
-    method = BYOL(
-      settings.modelShape, layout: layout, scope: try settings.batchNormScopes(world),
+    method = Siamese(
+      settings.modelShape, plan: settings.methodPlan, layout: layout, scope: try settings.batchNormScopes(world),
+      world: world,
       team: ThreadTeam(threads: threads, spins: spins))
     clock = method.context.clock
     optimizer = Optimizer(method.online, settings)
@@ -37,7 +39,7 @@ public final class TrainingStep {
 
   /// Takes step `index`, from 0. Collective.
   /// - Parameters:
-  ///   - views: as `BYOL.step` wants them.
+  ///   - views: as `Siamese.step` wants them.
   ///   - stop: whether this rank was told to stop.
   /// - Throws: `CollectiveError`.
   public func run(_ index: Int, views: UnsafePointer<Float>, stop: Bool) throws -> StepMeasures {
@@ -55,11 +57,13 @@ public final class TrainingStep {
     clock.measure(.optimizer) {
       optimizer.update(method.online, rate: learningRate(index), team: method.context.team)
     }
-    CollectiveWatchdog.note("target")
-    try clock.measure(.ema) {
-      try MovingAverageTarget.update(
-        target: method.target, online: method.online, tau: tau(index), placement: settings.emaOn, communicator: world,
-        team: method.context.team)
+    if let target = method.target, let tau = tau(index) {
+      CollectiveWatchdog.note("target")
+      try clock.measure(.ema) {
+        try MovingAverageTarget.update(
+          target: target, online: method.online, tau: tau, placement: settings.emaOn, communicator: world,
+          team: method.context.team)
+      }
     }
     return measures
   }
@@ -74,7 +78,11 @@ public final class TrainingStep {
       step: index, ratio: settings.brnRMax, offset: settings.brnDMax, warmup: settings.brnWarmupSteps)
   }
 
-  public func tau(_ index: Int) -> Double {
-    Schedules.movingAverage(step: index, start: settings.ema, schedule: settings.emaSchedule, total: total)
+  /// nil without a target.
+  public func tau(_ index: Int) -> Double? {
+    guard method.target != nil else { return nil }
+    return settings.emaSchedule.map {
+      Schedules.movingAverage(step: index, start: settings.ema, schedule: $0, total: total)
+    }
   }
 }

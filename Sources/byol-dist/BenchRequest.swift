@@ -29,8 +29,9 @@ package struct BenchRequest: Equatable, Sendable {
   private static let modelFlags = [
     "data", "image-size", "augment", "seed", "method", "encoder", "width", "stem", "hidden", "dim", "encoder-norm",
     "projector-norm", "predictor-norm", "weight-standardization", "bn-scope", "encoder-bn-scope", "head-bn-scope",
-    "bn-views", "batch", "ema-on",
-    "threads",
+    "bn-views", "loss", "predictor-depth", "stop-gradient", "temperature", "queue", "eqco-alpha", "shuffle-bn",
+    "lambda",
+    "vicreg-invariance", "vicreg-variance", "vicreg-covariance", "batch", "ema-on", "threads",
   ]
 
   package static let settings: [Setting<BenchRequest>] =

@@ -85,7 +85,10 @@ final class BYOLTests: XCTestCase {
     let shape = ModelShape(encoder: encoder, hidden: 24, dimensions: 8, projectorNorm: norm, predictorNorm: norm)
     for threads in 1...2 {
       let team = ThreadTeam(threads: threads, spins: 100)
-      let model = BYOL(shape, layout: BatchLayout(views: 2, imagesPerView: batch), scope: scope, team: team)
+      let model = Siamese(
+        shape, plan: .byol, layout: BatchLayout(views: 2, imagesPerView: batch), scope: scope, world: try .start(),
+        team: team)
+      let target = try XCTUnwrap(model.target)
       try fixture.load(model.online) { "weights.\($0)" }
       model.copyOnlineToTarget()
       let velocity = AlignedBuffer(count: model.online.values.count)
@@ -101,10 +104,10 @@ final class BYOLTests: XCTestCase {
           range: 0..<velocity.count, rate: try fixture.tensor("lr").values[step], momentum: 0.9, decay: 1e-4, team: team
         )
         try MovingAverageTarget.update(
-          target: model.target, online: model.online, tau: Double(try fixture.tensor("tau").values[step]),
+          target: target, online: model.online, tau: Double(try fixture.tensor("tau").values[step]),
           placement: .rank0, communicator: .start(), team: team)
       }
-      for (network, store) in [("online", model.online), ("target", model.target)] {
+      for (network, store) in [("online", model.online), ("target", target)] {
         for (key, values) in store.named() + store.namedBuffers() {
           let wanted = try fixture.tensor("final.\(network).\(key)").values
           let off = distance(values, wanted, scale: 0.05)
@@ -135,14 +138,16 @@ final class BYOLTests: XCTestCase {
   func testFeaturesBetweenStepsChangeNothing() throws {
     let encoder = EncoderShape(kind: .resnet10, width: 3, stem: .small, imageSize: 12, norm: .bn)
     let shape = ModelShape(encoder: encoder, hidden: 12, dimensions: 10, projectorNorm: .bn, predictorNorm: .bn)
-    func make() -> BYOL {
-      let model = BYOL(
-        shape, layout: BatchLayout(views: 2, imagesPerView: 4), scope: .local, team: ThreadTeam(threads: 1))
+    func make() throws -> Siamese {
+      let model = Siamese(
+        shape, plan: .byol, layout: BatchLayout(views: 2, imagesPerView: 4), scope: .local, world: try .start(),
+        team: ThreadTeam(threads: 1))
       model.initialize(seed: 9)
       return model
     }
-    let (plain, asked) = (make(), make())
-    XCTAssertEqual(plain.target.values.array, Array(plain.online.values.array.prefix(plain.target.values.count)))
+    let (plain, asked) = (try make(), try make())
+    let copy = try XCTUnwrap(plain.target).values.array
+    XCTAssertEqual(copy, Array(plain.online.values.array.prefix(copy.count)))
     let input = AlignedBuffer(noise(8 * 12 * 12 * 3, 1))
     var features: [Float] = []
     for _ in 0..<2 {
@@ -159,8 +164,9 @@ final class BYOLTests: XCTestCase {
   func testProjectionsAreOfTheLastStep() throws {
     let encoder = EncoderShape(kind: .resnet10, width: 3, stem: .small, imageSize: 12, norm: .bn)
     let shape = ModelShape(encoder: encoder, hidden: 12, dimensions: 10, projectorNorm: .bn, predictorNorm: .bn)
-    let model = BYOL(
-      shape, layout: BatchLayout(views: 2, imagesPerView: 4), scope: .local, team: ThreadTeam(threads: 1))
+    let model = Siamese(
+      shape, plan: .byol, layout: BatchLayout(views: 2, imagesPerView: 4), scope: .local, world: try .start(),
+      team: ThreadTeam(threads: 1))
     model.initialize(seed: 9)
     let input = AlignedBuffer(noise(8 * 12 * 12 * 3, 1))
     _ = try model.step(views: input.pointer, globalBatch: 4)

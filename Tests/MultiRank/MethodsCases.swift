@@ -7,31 +7,34 @@ import NetworkTesting
 private let side = 12
 private let pixels = side * side * 3
 
-private func model(
-  images: Int, scope: BatchNormScopes, norm: NormKind = .bn, threads: Int = 1
-) -> BYOL {
+/// A small replica whose two networks differ, so that the two directions are told apart.
+/// - Parameter world: the ranks that losses gather from; one rank's own where a single process has the whole batch.
+func replica(
+  _ plan: MethodPlan = .byol, images: Int, scope: BatchNormScopes, norm: NormKind = .bn,
+  predictor: PredictorDepth = .mlp, world: Communicator, threads: Int = 1
+) -> Siamese {
   let encoder = EncoderShape(kind: .resnet10, width: 4, stem: .cifar, imageSize: side, norm: .bn)
-  let shape = ModelShape(encoder: encoder, hidden: 12, dimensions: 10, projectorNorm: norm, predictorNorm: norm)
-  let model = BYOL(
-    shape, layout: BatchLayout(views: 2, imagesPerView: images), scope: scope,
+  let shape = ModelShape(
+    encoder: encoder, hidden: 12, dimensions: 10, projectorNorm: norm, predictorNorm: norm, predictor: predictor)
+  let model = Siamese(
+    shape, plan: plan, layout: BatchLayout(views: 2, imagesPerView: images), scope: scope, world: world,
     team: ThreadTeam(threads: threads, spins: 100))
   model.initialize(seed: 5)
   model.online.perturb(6)
-  // Not a copy, so that the two directions and the two networks are told apart.
-  model.target.perturb(7)
+  model.target?.perturb(7)
   return model
 }
 
 /// What a run of a few steps left: everything in PyTorch's order, by name.
-private struct Trace {
+struct Trace {
   var losses: [Double] = []
   var gradients: [(name: String, values: [Float])] = []
   var tensors: [(name: String, values: [Float])] = []
 }
 
 /// Steps of loss, gradients summed over the ranks, SGD and target, on the ranks' own shares.
-private func run(
-  _ model: BYOL, steps: Int, ranks: [Int], of size: Int, _ communicator: Communicator?,
+func run(
+  _ model: Siamese, steps: Int, ranks: [Int], of size: Int, _ communicator: Communicator?,
   placement: EMAPlacement = .everyRank
 ) throws -> Trace {
   var trace = Trace()
@@ -50,23 +53,24 @@ private func run(
     ParameterUpdates.sgd(
       weights: model.online.values.pointer, gradients: model.online.gradients.pointer, velocity: velocity.pointer,
       range: 0..<velocity.count, rate: 0.02, momentum: 0.9, decay: 1e-4, team: team)
+    guard let target = model.target else { continue }
     if let communicator {
       try MovingAverageTarget.update(
-        target: model.target, online: model.online, tau: 0.9, placement: placement, communicator: communicator,
+        target: target, online: model.online, tau: 0.9, placement: placement, communicator: communicator,
         team: team)
     } else {
       ParameterUpdates.movingAverage(
-        target: model.target.values.pointer, online: model.online.values.pointer, count: model.target.values.count,
-        tau: 0.9, team: team)
+        target: target.values.pointer, online: model.online.values.pointer, count: target.values.count, tau: 0.9,
+        team: team)
     }
   }
-  for (network, store) in [("online", model.online), ("target", model.target)] {
-    trace.tensors += (store.named() + store.namedBuffers()).map { ("\(network).\($0.name)", $0.values) }
+  for (prefix, store) in model.networks {
+    trace.tensors += (store.named() + store.namedBuffers()).map { (prefix + $0.name, $0.values) }
   }
   return trace
 }
 
-private func expectSame(_ found: Trace, _ wanted: Trace, within tolerance: Double, _ what: String) throws {
+func expectSame(_ found: Trace, _ wanted: Trace, within tolerance: Double, _ what: String) throws {
   for (step, (a, b)) in zip(found.losses, wanted.losses).enumerated() {
     try expect(abs(a - b) <= 0.1 * tolerance * b, "\(what): loss of step \(step) is \(a), not \(b)")
   }
@@ -81,15 +85,16 @@ private func expectSame(_ found: Trace, _ wanted: Trace, within tolerance: Doubl
   }
 }
 
-private func share(_ communicator: Communicator) -> Int { GlobalBatch.images / communicator.size }
+func share(_ communicator: Communicator) -> Int { GlobalBatch.images / communicator.size }
 
 var methodsCases: [MultiRankCase] {
   [
     MultiRankCase(name: "methods: BYOL in sync scope is one rank's on the whole batch") { communicator in
       for threads in [1, 2] {
-        let ours = model(
-          images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator), threads: threads)
-        let alone = model(images: GlobalBatch.images, scope: .local)
+        let ours = replica(
+          images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator),
+          world: communicator, threads: threads)
+        let alone = replica(images: GlobalBatch.images, scope: .local, world: communicator)
         let found = try run(ours, steps: 3, ranks: [communicator.rank], of: communicator.size, communicator)
         let wanted = try run(alone, steps: 3, ranks: [0], of: 1, nil)
         try communicator.together { try expectSame(found, wanted, within: 1e-4, "sync") }
@@ -97,9 +102,12 @@ var methodsCases: [MultiRankCase] {
     },
     MultiRankCase(name: "methods: BYOL in local scope is one rank's with ghosts of the local batch") { communicator in
       let world = try Communicator.start()
-      let ours = model(images: share(communicator), scope: try BatchNormScopes(.local, world: communicator))
-      let alone = model(
-        images: GlobalBatch.images, scope: try BatchNormScopes(.ghost(share(communicator)), world: world))
+      let ours = replica(
+        images: share(communicator), scope: try BatchNormScopes(.local, world: communicator),
+        world: communicator)
+      let alone = replica(
+        images: GlobalBatch.images, scope: try BatchNormScopes(.ghost(share(communicator)), world: world),
+        world: communicator)
       // One step: statistics of three images magnify rounding so much that later steps part.
       var found = try run(ours, steps: 1, ranks: [communicator.rank], of: communicator.size, communicator)
       let wanted = try run(alone, steps: 1, ranks: [0], of: 1, nil)
@@ -115,8 +123,9 @@ var methodsCases: [MultiRankCase] {
     },
     MultiRankCase(name: "methods: replicas have the same bits after every step") { communicator in
       for scope in [BatchNormScope.sync, .local] {
-        let ours = model(
-          images: share(communicator), scope: try BatchNormScopes(scope, world: communicator), threads: 2)
+        let ours = replica(
+          images: share(communicator), scope: try BatchNormScopes(scope, world: communicator),
+          world: communicator, threads: 2)
         for placement in EMAPlacement.allCases {
           let trace = try run(
             ours, steps: 2, ranks: [communicator.rank], of: communicator.size, communicator, placement: placement)
@@ -130,18 +139,21 @@ var methodsCases: [MultiRankCase] {
     MultiRankCase(name: "methods: the target from rank 0 has the bits of every rank's own") { communicator in
       var targets: [[Float]] = []
       for placement in EMAPlacement.allCases {
-        let ours = model(images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator))
+        let ours = replica(
+          images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator),
+          world: communicator)
+        let target = ours.target!
         // Where rank 0 computes, nobody else's target counts.
         if placement == .rank0, communicator.rank != 0 {
-          ours.target.values.pointer.update(repeating: .nan, count: ours.target.values.count)
+          target.values.pointer.update(repeating: .nan, count: target.values.count)
         }
         for step in 0..<3 {
           for i in 0..<ours.online.values.count { ours.online.values.pointer[i] += Float(step) * 0.01 }
           try MovingAverageTarget.update(
-            target: ours.target, online: ours.online, tau: 0.97, placement: placement, communicator: communicator,
+            target: target, online: ours.online, tau: 0.97, placement: placement, communicator: communicator,
             team: ours.context.team)
         }
-        targets.append(ours.target.values.array)
+        targets.append(target.values.array)
       }
       try expectSameOnAllRanks(targets[0], communicator, "the target")
       try expectSameOnAllRanks(targets[1], communicator, "the target of every rank's own")
@@ -150,9 +162,10 @@ var methodsCases: [MultiRankCase] {
     MultiRankCase(name: "methods: without batch norm in the heads the scope of the encoder still counts") {
       communicator in
       for norm in [NormKind.none, .ln] {
-        let ours = model(
-          images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator), norm: norm)
-        let alone = model(images: GlobalBatch.images, scope: .local, norm: norm)
+        let ours = replica(
+          images: share(communicator), scope: try BatchNormScopes(.sync, world: communicator), norm: norm,
+          world: communicator)
+        let alone = replica(images: GlobalBatch.images, scope: .local, norm: norm, world: communicator)
         let found = try run(ours, steps: 2, ranks: [communicator.rank], of: communicator.size, communicator)
         let wanted = try run(alone, steps: 2, ranks: [0], of: 1, nil)
         try communicator.together { try expectSame(found, wanted, within: 1e-4, "\(norm)") }
@@ -164,12 +177,14 @@ var methodsCases: [MultiRankCase] {
 /// One step: each group of ranks is what one process makes of the group's images, as a part of the global batch.
 private func checkGroups(_ scope: BatchNormScope, _ communicator: Communicator) throws {
   let size = communicator.size
-  let ours = model(images: share(communicator), scope: try BatchNormScopes(scope, world: communicator))
+  let ours = replica(
+    images: share(communicator), scope: try BatchNormScopes(scope, world: communicator),
+    world: communicator)
   let found = try run(ours, steps: 1, ranks: [communicator.rank], of: size, communicator)
   var wanted: Trace?
   var running: [Float] = []
   for group in groups(scope, size: size) {
-    let alone = model(images: share(communicator) * group.count, scope: .local)
+    let alone = replica(images: share(communicator) * group.count, scope: .local, world: communicator)
     let part = try run(alone, steps: 1, ranks: group, of: size, nil)
     if group.contains(communicator.rank) { running = alone.online.running.array }
     guard var sum = wanted else {

@@ -44,15 +44,50 @@ var trainingCases: [MultiRankCase] {
         try withRuns(communicator) { try checkResume($0, scope, communicator) }
       }
     },
+    MultiRankCase(
+      name: "training: a queue goes on as it stood, and networks without a target do without", ranks: .only([2, 3]),
+      limit: 200
+    ) { communicator in
+      try withRuns(communicator) { runs in
+        try checkResume(runs, "local", communicator) {
+          $0.method = .moco
+          // Five batches: it is in the middle of a round at every checkpoint.
+          $0.queue = 5 * Runs.batch
+          $0.shuffleBn = .on
+        }
+      }
+      try withRuns(communicator) { runs in try checkResume(runs, "local", communicator) { $0.method = .simclr } }
+    },
     MultiRankCase(name: "training: another number of ranks goes on with the curve in sync alone", ranks: .only([2, 4]))
     {
       communicator in
       try withRuns(communicator) { try checkOtherRanks($0, communicator) }
     },
+    MultiRankCase(
+      name: "training: every method's loss curve in sync scope is one rank's", ranks: .only([2, 4]), limit: 200
+    ) {
+      communicator in
+      for method in MethodKind.allCases where method != .byol {
+        try withRuns(communicator) { runs in
+          func settings(_ settings: inout Configuration) {
+            settings.method = method
+            // The gradients of these two are hundreds of times as large.
+            if method == .barlowTwins || method == .vicreg { settings.lr = 1e-7 }
+          }
+          try runs.finish("all", communicator, settings)
+          try runs.alone(communicator) { try runs.finish("one", $0, settings) }
+          try runs.compare(communicator, "all", "one", within: 1e-4)
+        }
+      }
+    },
     MultiRankCase(name: "training: a replica that differs stops the run by name", ranks: .only([2, 3])) {
       communicator in
       try withRuns(communicator) { runs in
         let last = communicator.size - 1
+        let moco = try runs.trainer("queue", communicator) { ($0.method, $0.checkpointEvery) = (.moco, 4) }
+        moco.afterStep = { if $0 == 3, communicator.rank == last { moco.method.queue?.keys.pointer[100] += 0.5 } }
+        let error = try expectThrows(ReplicaDifference.self) { try moco.run() }
+        try expectEqual(error.tensor, "queue.keys", "the tensor")
         for (tensor, isTarget) in [("encoder.conv1.weight", true), ("projector.3.bias", false)] {
           let trainer = try runs.trainer("\(isTarget)", communicator) {
             $0.emaOn = .everyRank
@@ -60,7 +95,7 @@ var trainingCases: [MultiRankCase] {
           }
           trainer.afterStep = { step in
             guard step == 3, communicator.rank == last else { return }
-            let store = isTarget ? trainer.method.target : trainer.method.online
+            let store = isTarget ? trainer.method.target! : trainer.method.online
             let parameter = store.parameters.first { $0.name == tensor }!
             store.values.pointer[parameter.offset] += 0.5
           }
@@ -102,8 +137,11 @@ var trainingCases: [MultiRankCase] {
 /// A rank's death, as far as its run directory can tell.
 private struct Killed: Error {}
 
-private func checkResume(_ runs: Runs, _ scope: String, _ communicator: Communicator) throws {
+private func checkResume(
+  _ runs: Runs, _ scope: String, _ communicator: Communicator, _ change: (inout Configuration) -> Void = { _ in }
+) throws {
   func settings(_ settings: inout Configuration) {
+    change(&settings)
     settings.steps = 12
     settings.checkpointEvery = 5
     settings.probeEvery = 4

@@ -15,7 +15,7 @@ final class ConfigurationTableTests: XCTestCase {
   func testARowSetsItsOwnPropertyAlone() throws {
     let values = [
       "data": "d", "image-size": "24", "augment": "none", "shuffle": "off", "seed": "18446744073709551615",
-      "method": "byol", "encoder": "resnet50", "width": "8", "stem": "cifar", "hidden": "7", "dim": "9",
+      "method": "moco", "encoder": "resnet50", "width": "8", "stem": "cifar", "hidden": "7", "dim": "9",
       "encoder-norm": "gn", "projector-norm": "ln", "predictor-norm": "none", "bn-scope": "local",
       "weight-standardization": "on",
       "encoder-bn-scope": "ghost:4", "head-bn-scope": "group:2", "bn-views": "joint", "brn-r-max": "2",
@@ -25,9 +25,11 @@ final class ConfigurationTableTests: XCTestCase {
       "lars-on": "layer2,predictor", "lr": "0.25", "momentum": "0.5",
       "weight-decay": "1e-3", "warmup-steps": "11", "ema": "0.75", "ema-schedule": "constant", "ema-on": "every-rank",
       "threads": "2", "out": "o", "resume": "must", "checkpoint-every": "13", "keep": "1", "probe-every": "17",
-      "log-every": "19",
+      "log-every": "19", "loss": "bce", "predictor-depth": "1", "stop-gradient": "off", "temperature": "0.7",
+      "queue": "128", "eqco-alpha": "9", "shuffle-bn": "on", "lambda": "0.3", "vicreg-invariance": "2",
+      "vicreg-variance": "3", "vicreg-covariance": "4",
     ]
-    let unchanging: Set = ["method"]
+    let unchanging: Set<String> = []
     for setting in Configuration.settings {
       let start = Recipe.quick.configuration
       var changed = start
@@ -54,6 +56,9 @@ final class ConfigurationTableTests: XCTestCase {
       "image-size": ["7", "-1", "4097"], "epochs": ["0"], "steps": ["0"],
       "seed": ["-1", "18446744073709551616"], "warmup-steps": ["-1"], "threads": ["0"], "keep": ["0"],
       "checkpoint-every": ["-1"], "probe-every": ["-1"], "log-every": ["0"], "shuffle": ["yes"],
+      "loss": ["L2", ""], "predictor-depth": ["-1", "3"], "stop-gradient": ["yes"], "temperature": ["0", "101"],
+      "queue": ["-1", "1.5"], "eqco-alpha": ["0"], "shuffle-bn": ["maybe"], "lambda": ["-1"],
+      "vicreg-variance": ["-1"],
       "bn-scope": ["ghost", "ghost:0", "ghost:-1", "ghost:+2", "ghost:x", "ghost:", "Sync", "all", "ghost:4 "],
     ]
     for (name, texts) in wrong {

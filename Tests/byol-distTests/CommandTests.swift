@@ -58,7 +58,9 @@ final class CommandTests: XCTestCase {
     assertUsage("--optimizer adam: should be one of sgd, lars", "--optimizer", "adam")
     assertUsage(
       "--encoder-norm ln: not available in this version; should be one of bn, gn, none", "--encoder-norm", "ln")
-    assertUsage("--method simclr: should be byol", "--method", "simclr")
+    assertUsage(
+      "--method dino: should be one of byol, contrastive, simclr, moco, simsiam, barlow-twins, vicreg", "--method",
+      "dino")
   }
 
   func testMistakesInCommands() {

@@ -1,0 +1,38 @@
+import Foundation
+import Kernels
+
+/// Cross entropy of a softmax over one prediction's logits, InfoNCE (van den Oord et al. 2018, equation 4; He et al. 2020,
+/// equation 1): -log(e^l+ / (e^l+ + w Σ e^l-)) with l = cos/T.
+///
+/// w is 1, or EqCo's alpha/K (Zhu et al. 2020, arXiv 2010.01929), with which K negatives act like alpha.
+public enum CrossEntropy {
+  /// One row's loss; its cosines are replaced by the loss's gradient with respect to them, times `scale`.
+  ///
+  /// - Parameters:
+  ///   - row: `count` cosines; one of minus infinity takes no part.
+  ///   - positive: the place of the prediction's own key.
+  ///   - negativeWeight: w.
+  public static func row(
+    _ row: UnsafeMutablePointer<Float>, count: Int, positive: Int, temperature: Double, negativeWeight: Double,
+    scale: Double
+  ) -> Double {
+    let inverse = Float(1 / temperature)
+    var largest = row[0]
+    for j in 1..<count { largest = max(largest, row[j]) }
+    let own = row[positive]
+    var negatives = 0.0
+    row[positive] = -.infinity
+    for j in 0..<count {
+      let power = exp((row[j] - largest) * inverse)
+      negatives += Double(power)
+      row[j] = power
+    }
+    negatives *= negativeWeight
+    let ownLogit = Double(own - largest) / temperature
+    let total = exp(ownLogit) + negatives
+    let share = Float(scale * negativeWeight / (total * temperature))
+    for j in 0..<count { row[j] *= share }
+    row[positive] = Float(-scale * negatives / (total * temperature))
+    return log(total) - ownLogit
+  }
+}
