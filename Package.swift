@@ -28,7 +28,7 @@ let package = Package(
     floor("Collectives", ["CMPI"]),
     floor("Files", ["CZlib"]),
     floor("Layers", ["Kernels", "Collectives"]),
-    floor("Images", ["Kernels", "CPNG"]),
+    floor("Images", ["Kernels", "Files", "CPNG"]),
     floor("Methods", ["Kernels", "Collectives", "Layers"]),
     floor("Evaluation", ["Kernels", "Collectives", "COpenBLAS"]),
     floor("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),

@@ -82,7 +82,7 @@ public struct StepBenchmark {
     let began = monotonicSeconds()
     for place in 0..<(2 * local) {
       let sample = (world.rank * local + place % local) % dataset.count
-      dataset.copyImage(sample, into: scratch.source)
+      try dataset.copyImage(sample, into: scratch.source)
       recipe.makeView(
         source: scratch.source, height: dataset.height, width: dataset.width, epoch: 0, sample: sample,
         view: place / local, into: views.pointer + place * recipe.viewCount, scratch: scratch)

@@ -90,7 +90,7 @@ public struct CIFAR10: ImageDataset {
     try data.withUnsafeBytes { bytes in
       for record in 0..<records where Int(bytes[record * recordBytes]) >= classes {
         throw ImageError.badLabel(
-          file: path, record: record, label: Int(bytes[record * recordBytes]), classes: classes)
+          file: path, record: record, label: Int(bytes[record * recordBytes]), expected: 0...classes - 1)
       }
     }
     if rest != 0 { throw ImageError.truncated(file: path, record: records, bytes: rest, expected: recordBytes) }

@@ -13,9 +13,10 @@ public struct ContactSheet: Sendable {
 /// - Parameters:
 ///   - columns: images in a row.
 ///   - cell: pixels that each picture is enlarged to, at least; small images are enlarged by a whole factor.
+/// - Throws: `FileError` for an image that cannot be read.
 public func contactSheet(
   dataset: any ImageDataset, recipe: ViewRecipe, count: Int, columns: Int = 10, cell: Int = 96, epoch: Int = 0
-) -> ContactSheet {
+) throws -> ContactSheet {
   let shown = min(count, dataset.count)
   precondition(shown >= 1 && columns >= 1, "a sheet of \(count) images in \(columns) columns")
   let originalScale = scale(max(dataset.height, dataset.width), toAtLeast: cell)
@@ -34,7 +35,7 @@ public func contactSheet(
   for index in 0..<shown {
     let left = gap + index % across * (side + gap)
     let top = gap + index / across * groupHeight
-    dataset.copyImage(index, into: scratch.source)
+    try dataset.copyImage(index, into: scratch.source)
     sheet.draw(
       scratch.source, height: dataset.height, width: dataset.width, scale: originalScale, top: top, left: left)
     for number in 0..<2 {

@@ -11,10 +11,33 @@ public protocol ImageDataset: Sendable {
   /// Pixels of every image.
   var height: Int { get }
   var width: Int { get }
+  /// How the set's literature shows its images to a probe.
+  var framing: EvaluationFraming { get }
   /// Writes image `index` of 0..<count as height x width x 3 bytes, red first.
-  func copyImage(_ index: Int, into rgb: UnsafeMutablePointer<UInt8>)
-  /// The label of image `index`, in 0..<classes.count.
+  /// - Throws: `FileError` where the image is read when it is asked for and cannot be.
+  func copyImage(_ index: Int, into rgb: UnsafeMutablePointer<UInt8>) throws
+  /// The label of image `index`, in 0..<classes.count; -1 for a training image that has none.
   func label(_ index: Int) -> Int
+}
+
+extension ImageDataset {
+  public var framing: EvaluationFraming { .whole }
+}
+
+/// What of an image a probe sees.
+public enum EvaluationFraming: Sendable {
+  /// All of it, resized.
+  case whole
+  /// The centre of the image, 3/4 of its sides: the study's evaluation of STL-10 resizes to 128 and cuts out 96.
+  case centre
+
+  /// The size to resize to before the central `imageSize` x `imageSize` is cut out.
+  public func resize(for imageSize: Int) -> Int {
+    switch self {
+    case .whole: imageSize
+    case .centre: imageSize * 4 / 3
+    }
+  }
 }
 
 /// The images to learn from and those that judge.
@@ -57,6 +80,7 @@ public enum DatasetSource {
       throw ImageError.unreadable(path: data, reason: readableReason(error))
     }
     if CIFAR10.recognises(names) { return try CIFAR10.open(directory: data, names: names, limit: limit) }
+    if STL10.recognises(names) { return try STL10.open(directory: data, names: names, limit: limit) }
     throw ImageError.unknownFormat(path: data, found: names)
   }
 }

@@ -15,7 +15,13 @@ public enum ImageError: Error, Equatable, CustomStringConvertible {
   /// A file without any record.
   case empty(file: String, recordBytes: Int)
   /// A label outside of the classes.
-  case badLabel(file: String, record: Int, label: Int, classes: Int)
+  case badLabel(file: String, record: Int, label: Int, expected: ClosedRange<Int>)
+  /// A data set without one of its files.
+  case missingFile(path: String, file: String, of: [String])
+  /// A file that is no whole number of images; `whole` are the bytes of the published file.
+  case badSize(file: String, bytes: Int, imageBytes: Int, whole: Int)
+  /// A file of labels that are not as many as the images of another.
+  case badLabelCount(file: String, labels: Int, imageFile: String, images: Int)
   /// A limit that leaves no image.
   case badLimit(limit: Int)
   /// A batch that the data set or the ranks cannot share.
@@ -28,22 +34,29 @@ public enum ImageError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .missing(let path):
-      "data \(path): nothing is there; expected 'shapes' or a directory of CIFAR-10's binary files"
+      "data \(path): nothing is there; expected 'shapes' or a directory of CIFAR-10's or STL-10's binary files"
     case .notADirectory(let path):
-      "data \(path): is a file; expected the directory that holds CIFAR-10's binary files"
+      "data \(path): is a file; expected the directory that holds CIFAR-10's or STL-10's binary files"
     case .unreadable(let path, let reason):
       "\(path): cannot be read: \(reason)"
     case .unknownFormat(let path, let found):
       "data \(path): no known format: found \(Self.list(found)); "
-        + "expected CIFAR-10's data_batch_*.bin and test_batch.bin"
+        + "expected CIFAR-10's data_batch_*.bin and test_batch.bin, or STL-10's \(STL10.required.joined(separator: ", "))"
     case .missingSplit(let path, let split, let expected):
       "data \(path): has no \(split) split; expected \(expected) there"
     case .truncated(let file, let record, let bytes, let expected):
       "\(file): record \(record) is cut short: \(bytes) of \(expected) bytes"
     case .empty(let file, let recordBytes):
       "\(file): holds no record; expected records of \(recordBytes) bytes"
-    case .badLabel(let file, let record, let label, let classes):
-      "\(file): record \(record) has label \(label); expected 0 to \(classes - 1)"
+    case .badLabel(let file, let record, let label, let expected):
+      "\(file): record \(record) has label \(label); expected \(expected.lowerBound) to \(expected.upperBound)"
+    case .missingFile(let path, let file, let all):
+      "data \(path): has no \(file); expected \(all.joined(separator: ", ")) there"
+    case .badSize(let file, let bytes, let imageBytes, let whole):
+      "\(file): has \(bytes) bytes; expected a multiple of \(imageBytes), the bytes of an image; the published file has "
+        + "\(whole)"
+    case .badLabelCount(let file, let labels, let imageFile, let images):
+      "\(file): has \(labels) bytes; expected \(images), a label for each image of \(imageFile)"
     case .badLimit(let limit):
       "an image limit of \(limit) leaves nothing; expected at least 1"
     case .badBatch(let batch, let count, let ranks):

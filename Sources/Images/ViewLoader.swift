@@ -25,6 +25,8 @@ public final class ViewLoader: @unchecked Sendable {
   private var nextStep: Int
   private var freeUntil: Int
   private var stopped = false
+  /// Why an image could not be read; nothing more comes then.
+  private var failure: (any Error)?
   private var running = 0
 
   /// One batch in the ring.
@@ -86,10 +88,12 @@ public final class ViewLoader: @unchecked Sendable {
   /// The views of the next step: [view 0: localBatch images][view 1: localBatch images], each imageSize x imageSize x 3
   /// normalised floats. Valid until the next call; waits while they are not finished.
   ///
-  /// - Throws: `ImageError.noMoreBatches` after the last step or `stop()`.
+  /// - Throws: `ImageError.noMoreBatches` after the last step or `stop()`; `FileError` for an image that cannot be read,
+  ///   on this rank alone.
   public func next() throws -> UnsafePointer<Float> {
     mutex.lock()
     defer { mutex.unlock() }
+    if let failure { throw failure }
     guard nextStep < endStep, !stopped else { throw ImageError.noMoreBatches(step: nextStep) }
     let step = nextStep
     nextStep += 1
@@ -98,6 +102,7 @@ public final class ViewLoader: @unchecked Sendable {
     mutex.broadcast()
     // Until all images of the step are handed out, the slot's count may still be an earlier step's.
     while openStep <= step || slot(step).finished < localBatch {
+      if let failure { throw failure }
       if stopped { throw ImageError.noMoreBatches(step: step) }
       if openStep <= step, let work = take() { make(work, callerScratch) } else { mutex.wait() }
     }
@@ -146,10 +151,24 @@ public final class ViewLoader: @unchecked Sendable {
   private func make(_ work: Work, _ scratch: ViewScratch) {
     let slot = slot(work.step)
     mutex.unlock()
+    var fault: (any Error)?
+    do { try fill(slot, work, scratch) } catch { fault = error }
+    mutex.lock()
+    if let fault {
+      failure = failure ?? fault
+      stopped = true
+      mutex.broadcast()
+      return
+    }
+    slot.finished += work.images.count
+    if slot.finished == localBatch { mutex.broadcast() }
+  }
+
+  private func fill(_ slot: Slot, _ work: Work, _ scratch: ViewScratch) throws {
     let epoch = work.step / sampler.stepsPerEpoch
     for image in work.images {
       let sample = slot.indices[image]
-      dataset.copyImage(sample, into: scratch.source)
+      try dataset.copyImage(sample, into: scratch.source)
       for view in 0..<2 {
         recipe.makeView(
           source: scratch.source, height: dataset.height, width: dataset.width, epoch: epoch, sample: sample,
@@ -157,9 +176,6 @@ public final class ViewLoader: @unchecked Sendable {
           into: slot.views.pointer + (view * localBatch + image) * viewCount, scratch: scratch)
       }
     }
-    mutex.lock()
-    slot.finished += work.images.count
-    if slot.finished == localBatch { mutex.broadcast() }
   }
 
   private func slot(_ step: Int) -> Slot { slots[step % slots.count] }

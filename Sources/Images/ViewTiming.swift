@@ -8,16 +8,16 @@ import Foundation
 ///   - seconds: how long to measure at least.
 public func viewsPerSecond(
   dataset: any ImageDataset, recipe: ViewRecipe, images: Int = 200, seconds: Double = 0.5
-) -> Double {
+) throws -> Double {
   let used = min(images, dataset.count)
   let bytes = dataset.height * dataset.width * 3
   let scratch = ViewScratch(height: dataset.height, width: dataset.width, imageSize: recipe.imageSize)
   var sources = [UInt8](repeating: 0, count: used * bytes)
   var view = [Float](repeating: 0, count: recipe.viewCount)
-  return sources.withUnsafeMutableBufferPointer { sources in
-    view.withUnsafeMutableBufferPointer { view in
+  return try sources.withUnsafeMutableBufferPointer { sources in
+    try view.withUnsafeMutableBufferPointer { view in
       let (first, into) = (sources.baseAddress!, view.baseAddress!)
-      for image in 0..<used { dataset.copyImage(image, into: first + image * bytes) }
+      for image in 0..<used { try dataset.copyImage(image, into: first + image * bytes) }
       func makeViews(epoch: Int) {
         for image in 0..<used {
           recipe.makeView(

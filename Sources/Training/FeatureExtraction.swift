@@ -7,9 +7,9 @@ import Methods
 public enum FeatureExtraction {
   /// The online encoder's features with its running statistics, averaged over ranks where the scope is narrower.
   ///
-  /// Collective. Images are resized, not augmented.
+  /// Collective. Images are framed as the data set says, not augmented.
   /// - Returns: [dataset.count x features] on rank 0, nothing elsewhere.
-  /// - Throws: `CollectiveError`.
+  /// - Throws: `SharedError` for an image that cannot be read; `CollectiveError`.
   public static func features(
     _ method: Siamese, dataset: any ImageDataset, imageSize: Int, communicator: Communicator
   ) throws -> [Float] {
@@ -22,13 +22,14 @@ public enum FeatureExtraction {
     var own: [Float] = []
     own.reserveCapacity((high - low) * dimensions)
     try RunningStatistics.averaged(method, communicator: communicator) {
-      var at = low
-      while at < high {
-        let samples = at..<min(at + chunk, high)
-        evaluationImages(dataset, samples: samples, imageSize: imageSize, into: pixels.pointer, scratch: scratch)
-        let features = try method.features(of: pixels.pointer, images: samples.count)
-        own.append(contentsOf: UnsafeBufferPointer(start: features, count: samples.count * dimensions))
-        at = samples.upperBound
+      // An image that one rank cannot read ends the probe on all; a pass in evaluation phase does not communicate.
+      try communicator.together {
+        for at in stride(from: low, to: high, by: chunk) {
+          let samples = at..<min(at + chunk, high)
+          try evaluationImages(dataset, samples: samples, imageSize: imageSize, into: pixels.pointer, scratch: scratch)
+          let features = try method.features(of: pixels.pointer, images: samples.count)
+          own.append(contentsOf: UnsafeBufferPointer(start: features, count: samples.count * dimensions))
+        }
       }
     }
     return try communicator.gather(own, at: 0).flatMap { $0 }

@@ -136,7 +136,7 @@ public final class Trainer {
     for step in first..<totalSteps {
       CollectiveWatchdog.note("views", step: step)
       let began = clock.now
-      let measures = try trainingStep.run(step, views: try loader.next(), stop: StopSignals.requested != nil)
+      let measures = try trainingStep.run(step, views: views(loader), stop: StopSignals.requested != nil)
       let seconds = began.duration(to: clock.now).seconds
       try settle(step: step, measures, seconds: seconds)
       let done = step + 1
@@ -154,6 +154,14 @@ public final class Trainer {
   }
 
   private static let replicaCheckEvery = 100
+
+  /// The next views. An image that this rank cannot read is nothing that the others could agree on: it ends the job.
+  private func views(_ loader: ViewLoader) -> UnsafePointer<Float> {
+    do { return try loader.next() } catch {
+      record?.display.finish()
+      world.abort(reason: "\(error)", status: ExitStatus(for: error).rawValue)
+    }
+  }
 
   /// Writes the step down and shows it.
   private func settle(step: Int, _ measures: StepMeasures, seconds: Double) throws {

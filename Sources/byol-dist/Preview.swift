@@ -31,7 +31,7 @@ package struct PreviewRequest: Equatable, Sendable {
     let dataset = try DatasetSource.open(configuration.data, seed: configuration.seed).train
     let size = configuration.imageSize == 0 ? max(dataset.height, dataset.width) : configuration.imageSize
     let recipe = ViewRecipe(policy: configuration.augment, imageSize: size, seed: configuration.seed)
-    let sheet = contactSheet(dataset: dataset, recipe: recipe, count: count)
+    let sheet = try contactSheet(dataset: dataset, recipe: recipe, count: count)
     try sheet.write(path: out)
     print("\(out): \(min(count, dataset.count)) images of \(dataset.name) above their two views of \(size) pixels")
   }

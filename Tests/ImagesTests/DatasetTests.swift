@@ -46,7 +46,7 @@ final class CIFAR10Tests: XCTestCase {
     XCTAssertEqual(splits.train.classes, ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"])
     XCTAssertEqual((0..<5).map(splits.train.label), [0, 1, 2, 9, 9])
     var rgb = [UInt8](repeating: 0, count: 3072)
-    splits.train.copyImage(4, into: &rgb)
+    try splits.train.copyImage(4, into: &rgb)
     for pixel in [0, 1, 37, 1023] {
       XCTAssertEqual(Array(rgb[3 * pixel..<3 * pixel + 3]), [UInt8(pixel % 256), UInt8(255 - pixel % 256), 1])
     }
@@ -56,18 +56,20 @@ final class CIFAR10Tests: XCTestCase {
   func testWhatIsWrongIsNamed() throws {
     XCTAssertEqual(
       message("/nowhere/cifar"),
-      "data /nowhere/cifar: nothing is there; expected 'shapes' or a directory of CIFAR-10's binary files")
+      "data /nowhere/cifar: nothing is there; expected 'shapes' or a directory of CIFAR-10's or STL-10's "
+        + "binary files")
     XCTAssertEqual(
       message(),
       "data \(directory): no known format: found nothing; expected CIFAR-10's data_batch_*.bin and "
-        + "test_batch.bin")
+        + "test_batch.bin, or STL-10's train_X.bin, train_y.bin, test_X.bin, test_y.bin")
     try write("notes.txt", Data())
     XCTAssert(message().contains("found notes.txt;"), message())
     try write("data_batch_1.bin", records(2))
     XCTAssertEqual(message(), "data \(directory): has no test split; expected test_batch.bin there")
     XCTAssertEqual(
       message(directory + "/data_batch_1.bin"),
-      "data \(directory)/data_batch_1.bin: is a file; expected the directory that holds CIFAR-10's binary files")
+      "data \(directory)/data_batch_1.bin: is a file; expected the directory that holds CIFAR-10's or STL-10's "
+        + "binary files")
     XCTAssertEqual(message(limit: 0), "an image limit of 0 leaves nothing; expected at least 1")
     try write("test_batch.bin", records(3, label: { $0 == 2 ? 10 : 0 }))
     XCTAssertEqual(message(), "\(directory)/test_batch.bin: record 2 has label 10; expected 0 to 9")

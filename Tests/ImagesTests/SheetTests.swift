@@ -3,10 +3,10 @@ import Images
 import XCTest
 
 final class SheetTests: XCTestCase {
-  func testOriginalsStandAboveTheirTwoViews() {
+  func testOriginalsStandAboveTheirTwoViews() throws {
     let dataset = Shapes(seed: 1, split: .train, count: 5)
     let recipe = ViewRecipe(policy: .none, imageSize: 32, seed: 1)
-    let sheet = contactSheet(dataset: dataset, recipe: recipe, count: 5, columns: 3, cell: 64)
+    let sheet = try contactSheet(dataset: dataset, recipe: recipe, count: 5, columns: 3, cell: 64)
     XCTAssertEqual(sheet.rgb.count, sheet.width * sheet.height * 3)
     XCTAssertEqual(sheet.width, 3 * 66 + 2)
     XCTAssertEqual(sheet.height, 2 * (3 * 66 + 4) + 2)
@@ -22,7 +22,7 @@ final class SheetTests: XCTestCase {
         }
       }
     }
-    let moco = contactSheet(
+    let moco = try contactSheet(
       dataset: dataset, recipe: ViewRecipe(policy: .moco, imageSize: 32, seed: 1), count: 5, columns: 3, cell: 64)
     XCTAssertNotEqual(moco.rgb, sheet.rgb)
   }
@@ -39,13 +39,13 @@ final class SheetTests: XCTestCase {
     }
   }
 
-  func testEvaluationImagesAreResizedAndCutFromTheCentre() {
+  func testEvaluationImagesAreResizedAndCutFromTheCentre() throws {
     let dataset = Shapes(seed: 1, split: .test, count: 3)
     let scratch = evaluationScratch(dataset, imageSize: 24, resize: 32)
     var cut = [Float](repeating: .nan, count: 2 * 24 * 24 * 3)
-    evaluationImages(dataset, samples: 1..<3, imageSize: 24, resize: 32, into: &cut, scratch: scratch)
+    try evaluationImages(dataset, samples: 1..<3, imageSize: 24, resize: 32, into: &cut, scratch: scratch)
     var whole = [Float](repeating: .nan, count: 2 * 3072)
-    evaluationImages(
+    try evaluationImages(
       dataset, samples: 1..<3, imageSize: 32, into: &whole, scratch: evaluationScratch(dataset, imageSize: 32))
     var rgb = [UInt8](repeating: 0, count: 3072)
     dataset.copyImage(2, into: &rgb)

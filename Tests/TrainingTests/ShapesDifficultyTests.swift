@@ -9,7 +9,7 @@ final class ShapesDifficultyTests: XCTestCase {
     var bytes = [UInt8](repeating: 0, count: test.height * test.width * 3)
     var pixels: [Float] = []
     for index in 0..<test.count {
-      bytes.withUnsafeMutableBufferPointer { test.copyImage(index, into: $0.baseAddress!) }
+      try bytes.withUnsafeMutableBufferPointer { try test.copyImage(index, into: $0.baseAddress!) }
       pixels += bytes.map { Float($0) / 255 }
     }
     let accuracy = try LinearProbe.accuracy(features: pixels, labels: (0..<test.count).map(test.label))
