@@ -32,11 +32,13 @@ let package = Package(
     floor("Methods", ["Kernels", "Collectives", "Layers"]),
     floor("Evaluation", ["Kernels", "Collectives", "COpenBLAS"]),
     floor("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+    floor("Studies", ["Collectives", "Training", "Files"]),
     floor("Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Files"]),
     .executableTarget(
       name: "byol-dist",
       dependencies: [
-        "Benchmarks", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files",
+        "Studies", "Benchmarks", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation",
+        "Files",
       ],
       swiftSettings: vector),
     // What tests of networks share: fixtures by torch's names, distances, rigs around single layers.
@@ -46,7 +48,8 @@ let package = Package(
     .executableTarget(
       name: "multirank-tests",
       dependencies: [
-        "NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Files",
+        "NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Studies",
+        "Files",
       ],
       path: "Tests/MultiRank", swiftSettings: vector),
     tests("Kernels", ["Files"]),
@@ -59,7 +62,8 @@ let package = Package(
     tests(
       "Training",
       ["NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
-    tests("byol-dist", ["Training"]),
+    tests("Studies", ["NetworkTesting", "Collectives", "Training", "Files"]),
+    tests("byol-dist", ["Training", "Studies"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -10,6 +10,7 @@ public final class ThreadTeam: @unchecked Sendable {
   public let threads: Int
   private let generation = Atomic<Int>(0)
   private let running = Atomic<Int>(0)
+  private let isOver = Atomic<Bool>(false)
   private let sleepers = Atomic<Int>(0)
   private var work: UnsafeRawPointer?
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -34,9 +35,26 @@ public final class ThreadTeam: @unchecked Sendable {
     }
   }
 
+  deinit {
+    pthread_cond_destroy(wake)
+    pthread_mutex_destroy(mutex)
+    wake.deallocate()
+    mutex.deallocate()
+  }
+
+  /// Ends the workers, which hold the team until then; what its owner does last.
+  public func end() {
+    isOver.store(true, ordering: .relaxed)
+    generation.add(1, ordering: .sequentiallyConsistent)
+    pthread_mutex_lock(mutex)
+    pthread_cond_broadcast(wake)
+    pthread_mutex_unlock(mutex)
+  }
+
   /// Calls `body(thread)` once for each of 0..<threads, at the same time, and returns when all have finished.
   public func run(_ body: (Int) -> Void) {
     guard threads > 1 else { return body(0) }
+    precondition(!isOver.load(ordering: .relaxed), "a team that has ended has no threads")
     withoutActuallyEscaping(body) { escapable in
       withUnsafePointer(to: escapable) { pointer in
         work = UnsafeRawPointer(pointer)
@@ -87,6 +105,7 @@ public final class ThreadTeam: @unchecked Sendable {
         looks += 1
         if looks > spins { sleep(whileGenerationIs: seen) }
       }
+      if isOver.load(ordering: .relaxed) { return }
       seen += 1
       work!.assumingMemoryBound(to: ((Int) -> Void).self).pointee(thread)
       running.subtract(1, ordering: .releasing)

@@ -38,7 +38,7 @@ extension Configuration {
 
   /// Sets what the members say; the others keep their values.
   /// - Throws: `UsageError` for an unknown key, a wrong value, or `epochs` beside `steps`.
-  mutating func apply(_ members: [JSON.Member], from source: String) throws {
+  package mutating func apply(_ members: [JSON.Member], from source: String) throws {
     let given = Set(members.filter { $0.value != .null }.map(\.key))
     for member in members where !Self.factKeys.contains(member.key) {
       guard let setting = Self.settings.first(where: { $0.key == member.key }) else {

@@ -94,6 +94,12 @@ public final class RunDirectory {
     guard policy != .never else {
       throw RunDirectoryError("\(path): holds a run, and --resume never does not go on with it; choose another --out")
     }
+    try compare(path, settings, binding)
+  }
+
+  /// Compares the settings of the run in a directory with those of one that would go on with it.
+  /// - Throws: `RunDirectoryError` naming the first key of `binding` that differs; `FileError`.
+  package static func compare(_ path: String, _ settings: JSON, _ binding: [String]) throws {
     let there = try readObject(path + "/config.json")
     for key in binding {
       let (old, new) = (there[key] ?? .null, settings[key] ?? .null)
@@ -119,7 +125,7 @@ public final class RunDirectory {
     return (.fresh, notes + ["\(path): the run here stopped before its first checkpoint; it starts anew"])
   }
 
-  private static func readObject(_ path: String) throws -> JSON {
+  package static func readObject(_ path: String) throws -> JSON {
     let file = try OpenFile(reading: path)
     var bytes = [UInt8](repeating: 0, count: try file.size())
     try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }

@@ -3,13 +3,13 @@ import Foundation
 
 /// Keeps two jobs out of one directory: an advisory lock on a file that the system lets go when its holder ends,
 /// however it ends. The file's text only serves the message; it is removed with the lock.
-final class RunLock {
+package final class RunLock {
   private let file: OpenFile
   /// False on a file system that has no locks.
-  let isHeld: Bool
+  package let isHeld: Bool
 
   /// - Throws: `RunDirectoryError` naming the holder's process and host when another holds it, else `FileError`.
-  init(directory: String) throws {
+  package init(directory: String) throws {
     let path = directory + "/.lock"
     while true {
       let file = try OpenFile(path, O_RDWR | O_CREAT, action: "lock")

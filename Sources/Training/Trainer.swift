@@ -36,6 +36,8 @@ public final class Trainer {
   var progress = RunProgress()
   let start: RunStart
   private let sampler: ShardedSampler
+  /// Whether the first lines name every setting in force.
+  public var announcesSettings = true
   /// Called with the number of finished steps after each; for tests, which stop, kill or spoil a run by it.
   package var afterStep: ((Int) throws -> Void)?
   var settings: Configuration { request.configuration }

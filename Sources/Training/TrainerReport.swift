@@ -80,7 +80,7 @@ extension Trainer {
   /// The first lines: the recipe and every setting in force.
   func announce() {
     guard let record else { return }
-    say(request.text(ranks: world.size))
+    if announcesSettings { say(request.text(ranks: world.size)) }
     say(
       "\(splits.train.count) training and \(splits.test.count) test images of \(splits.train.width) x "
         + "\(splits.train.height) pixels; \(totalSteps) steps; \(method.online.parameters.reduce(0) { $0 + $1.count }) "

@@ -37,6 +37,9 @@ public final class TrainingStep {
     method.context.gradientsReady = { try reduction.ready(from: $0) }
   }
 
+  // Several runs may follow one another in a process.
+  deinit { method.context.team.end() }
+
   /// Takes step `index`, from 0. Collective.
   /// - Parameters:
   ///   - views: as `Siamese.step` wants them.

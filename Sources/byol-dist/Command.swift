@@ -1,8 +1,12 @@
+import Studies
 import Training
 
 /// What the arguments ask for.
 package enum Command: Equatable {
   case train(RunRequest)
+  case study(StudyRequest)
+  /// The table of a study's or a run's directory.
+  case report(String)
   case preview(PreviewRequest)
   case bench(BenchRequest)
   case help(HelpTopic)
@@ -10,13 +14,13 @@ package enum Command: Equatable {
 }
 
 package enum HelpTopic: Equatable {
-  case program, train, preview, bench
+  case program, train, study, report, preview, bench
 }
 
 extension Command {
   /// Commands of the contract that this version does not have.
-  private static let later = ["eval", "study", "export", "report"]
-  private static let present = ["train", "data", "bench"]
+  private static let later = ["eval", "export"]
+  private static let present = ["train", "study", "report", "data", "bench"]
 
   /// Reads the arguments after the program's name; no command means `train`.
   /// - Parameter read: the bytes of the file that `--config` names.
@@ -31,10 +35,14 @@ extension Command {
     } else {
       switch word {
       case nil, "train": self = try Self.train(rest, read: read)
+      case "study":
+        self = Self.asksForHelp(rest) ? .help(.study) : .study(try StudyRequest(rest, read: read))
+      case "report": self = try Self.report(rest)
       case "data": self = try Self.data(rest)
       case "bench": self = try Self.bench(rest)
       case .some(let word) where Self.later.contains(word):
-        throw UsageError("\(word): not available in this version; should be train, data preview or bench")
+        throw UsageError(
+          "\(word): not available in this version; should be train, study, report, data preview or bench")
       case .some(let word):
         throw UsageError(
           "unknown command \(shown(word)); the nearest known one is \(nearest(to: word, among: Self.present))")
@@ -48,6 +56,14 @@ extension Command {
     var request = try RunRequest(config: flags[HelpText.configFlag.name], data: flags["data"], read: read)
     try flags.set(Configuration.settings, in: &request.configuration)
     return .train(request)
+  }
+
+  private static func report(_ arguments: [String]) throws -> Command {
+    if asksForHelp(arguments) { return .help(.report) }
+    guard arguments.count == 1, let path = arguments.first, !path.hasPrefix("-"), !path.isEmpty else {
+      throw UsageError("report: should be report DIR, the directory of a study or a run")
+    }
+    return .report(path)
   }
 
   private static func data(_ arguments: [String]) throws -> Command {

@@ -1,3 +1,4 @@
+import Studies
 import Training
 
 /// What `--help` prints, made from the tables that the parser reads.
@@ -13,6 +14,8 @@ package enum HelpText {
     switch topic {
     case .program: program
     case .train: train
+    case .study: study
+    case .report: "usage: byol-dist report DIR\n\nPrints the table of a study's directory, or a run's figures."
     case .preview: preview
     case .bench: bench
     }
@@ -24,6 +27,8 @@ package enum HelpText {
     usage: [mpirun -n RANKS] byol-dist [COMMAND] [--FLAG VALUE | --FLAG=VALUE]...
 
       train          pretrain an encoder; the default
+      study          train variants of settings with several seeds, and a table of them; study --list
+      report         the table of what a study or a run has left
       data preview   draw images of a data set above their two views
       bench step | collectives | kernels   measure this machine
 
@@ -41,6 +46,16 @@ package enum HelpText {
     }
     return (["usage: [mpirun -n RANKS] byol-dist [train] [--FLAG VALUE]...\n\n" + config] + groups)
       .joined(separator: "\n\n")
+  }
+
+  private static var study: String {
+    let rows = StudyRequest.flags.map { option($0.name, $0.placeholder, $0.help) }
+    return
+      ([
+        "usage: [mpirun -n RANKS] byol-dist study NAME|FILE [--FLAG VALUE]...\n",
+        "NAME is one of \(ShippedStudy.names); FILE is JSON as --print shows it.\n",
+      ] + rows + ["\nEvery other flag of train overrides what all runs share: byol-dist train --help"])
+      .joined(separator: "\n")
   }
 
   private static var preview: String {

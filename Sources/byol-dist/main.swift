@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Studies
 import Training
 
 let place = LaunchPlace(environment: ProcessInfo.processInfo.environment)
@@ -17,6 +18,8 @@ if !missing.isEmpty {
 do {
   switch try Command(Array(CommandLine.arguments.dropFirst()), read: readFile) {
   case .train(let request): try train(request, on: place)
+  case .study(let request): try request.run(on: place)
+  case .report(let path): if place.rank == 0 { print(try StudyReport.text(of: path)) }
   case .bench(let request): try request.run()
   case .preview(let request): if place.rank == 0 { try request.run() }
   case .help(let topic): if place.rank == 0 { print(HelpText.text(on: topic)) }

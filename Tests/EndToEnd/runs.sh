@@ -8,7 +8,7 @@ setup_swift
 mpirun_basics
 
 filter=${1:-} passed=0 failed=0 status=0 job=""
-names=(result mistakes data directory signals diverged disk)
+names=(result mistakes data directory signals diverged disk study)
 matching=()
 for name in "${names[@]}"; do
   if [[ "runs: $name" == *"$filter"* ]]; then matching+=("$name"); fi
@@ -98,9 +98,11 @@ same_bytes() {
   done
 }
 
-# start RANKS ARGUMENTS...: launch/run in the background; sets job.
-start() {
-  BYOL_DIST_PROGRAM=$program launch/run -n "$1" train "${@:2}" >"$work/out" 2>"$work/err" </dev/null &
+# start RANKS ARGUMENTS...: a training by launch/run in the background; sets job.
+start() { begin "$1" train "${@:2}"; }
+
+begin() { # begin RANKS COMMAND ARGUMENTS...
+  BYOL_DIST_PROGRAM=$program launch/run -n "$1" "${@:2}" >"$work/out" 2>"$work/err" </dev/null &
   job=$!
 }
 
@@ -319,6 +321,66 @@ case_disk() {
   ends "disk: with space made it goes on" 0
   holds "disk: to the same bytes" same_bytes "$run" "$work/roomy" step-00000060
   holds "disk: with the same losses" same_losses "$run" "$work/roomy" 60
+}
+
+# A study that is asked to stop and then killed with all its ranks ends with the tables of one that is left alone.
+case_study() {
+  local file=$work/grid.json study=$work/study whole=$work/study-whole run
+  cat >"$file" <<'END'
+{"title": "Two norms", "base": {"recipe": "quick", "width": 4, "hidden": 16, "dim": 8, "batch": 16, "steps": 800,
+ "ema": 0.9, "threads": 1, "checkpoint_every": 100}, "seeds": 2, "random_encoder": {"published": 28.8},
+ "variants": [{"name": "bn", "published": 57.7}, {"name": "none", "settings": {"projector_norm": "none"}}]}
+END
+  local new=(study "$file" --data "$work/data")
+  ranks none "${new[@]}" --dry-run
+  ends "study: its plan" 0
+  holds "study: the plan lists what differs" grep -q '^none/seed-1  --projector-norm none$' "$work/out"
+  mistake "a study's unknown flag" "--seds" "--seeds" -- "${new[@]}" --seds 3
+  sed 's/projector_norm/projektor_norm/' "$file" >"$work/wrong.json"
+  on=2 mistake "a study's unknown key, on two ranks" "wrong.json" projektor_norm projector_norm -- study "$work/wrong.json"
+  ranks 2 "${new[@]}" --out "$whole"
+  ends "study: left alone" 0
+  holds "study: it ends with its table" grep -qE '^bn +2 +[0-9.]+ ± [0-9.]+ .* 57\.7$' "$work/out"
+  if ! command -v pgrep >/dev/null; then
+    echo "skipped runs: study: no pgrep here"
+    return 0
+  fi
+  begin 2 "${new[@]}" --out "$study"
+  at_step "$study/bn/seed-0" 50
+  kill -TERM "$job"
+  ended
+  ends "study: TERM" 75 "stopped after a complete checkpoint of bn/seed-0" "--out $study"
+  begin 2 "${new[@]}" --out "$study"
+  at_step "$study/none/seed-0" 250
+  # shellcheck disable=SC2046
+  kill -KILL $(pgrep -P "$(pgrep -P "$job" mpirun)")
+  ended
+  holds "study: killed ranks end it" test "$status" != 0
+  holds "study: a part of the table is there" grep -q '2 of 4 runs are not finished' "$study/table.md"
+  ranks 2 "${new[@]}" --out "$study"
+  ends "study: the rest" 0
+  tables() { # the columns of speed are the last two, and in table.md the two before the last
+    cut -d, -f1-14 "$1/table.csv"
+    awk -F'|' '/^\|/ { $9 = $10 = "" } { print }' "$1/table.md"
+  }
+  holds "study: the same tables" test "$(tables "$study")" = "$(tables "$whole")"
+  holds "study: the same record" cmp "$study/study.json" "$whole/study.json"
+  for run in bn/seed-0 bn/seed-1 none/seed-0 none/seed-1; do
+    holds "study: the same bytes of $run" same_bytes "$study/$run" "$whole/$run" step-00000800
+    holds "study: the same losses of $run" same_losses "$study/$run" "$whole/$run" 800
+  done
+  local before
+  before=$(listing "$study")
+  ranks 2 "${new[@]}" --out "$study"
+  ends "study: when all is done" 0
+  holds "study: nothing is done again" test "$(listing "$study")" = "$before"
+  on=2 mistake "a study of other settings in the way" "$study/bn/seed-0" "lr is" -- "${new[@]}" --out "$study" --lr 0.03
+  ranks none report "$study"
+  ends "report: of a study" 0
+  holds "report: the same rows" grep -qE '^random encoder +[0-9.]+ ± .* 28\.8$' "$work/out"
+  ranks none report "$study/bn/seed-0"
+  ends "report: of a run" 0
+  mistake "a report of something else" "$work/data" study.json -- report "$work/data"
 }
 
 for name in "${matching[@]}"; do

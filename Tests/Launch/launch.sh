@@ -63,6 +63,10 @@ case_ranks() {
   check "the user's --threads stays" 0 'arguments ["train", "--threads", "3"]'
   launch -n 1 --steps 5
   check "--threads follows the plan" 0 "arguments [\"--steps\", \"5\", \"--threads\", \"$cores\"]"
+  launch -n 1 study norms --quick
+  check "--threads follows the plan of a study too" 0 "arguments [\"study\", \"norms\", \"--quick\", \"--threads\", \"$cores\"]"
+  launch study --list
+  check "a list of studies gets one rank, and no threads" 0 'ranks 1 threads '"$cores"' arguments ["study", "--list"]'
   launch data preview
   check "a command that computes nothing gets one rank" 0 "ranks 1 "
 }
@@ -98,6 +102,9 @@ case_restarts() {
   check "a crash starts the job again in the same --out" 0 '"--out", "runs/run-'
   [ "$(grep -o 'runs/run-[0-9-]*' "$work/out" | sort -u | wc -l)" = 1 ] || status=different
   check "both starts have the same --out" 0 "start 2 of at most 2"
+  STAND_IN="crash $work/study" launch -n 2 --restarts 1 study norms --threads 1
+  check "a study is started again, in the place that it knows" 0 'arguments ["study", "norms", "--threads", "1"]'
+  check "and once more than before" 0 "start 2 of at most 2"
   STAND_IN="crash $work/missing/file" launch -n 2 --restarts 1
   check "no more starts than allowed" 137 "start 2 of at most 2"
   STAND_IN="status 2" launch -n 2 --restarts 3

@@ -65,7 +65,8 @@ final class CommandTests: XCTestCase {
 
   func testMistakesInCommands() {
     assertUsage("unknown command trian; the nearest known one is train", "trian", "--lr", "1")
-    assertUsage("study: not available in this version; should be train, data preview or bench", "study", "--rows", "x")
+    assertUsage(
+      "export: not available in this version; should be train, study, report, data preview or bench", "export")
     assertUsage("data: lacks what to do; should be data preview", "data")
     assertUsage("data show: unknown; should be data preview", "data", "show")
   }
@@ -112,7 +113,10 @@ final class CommandTests: XCTestCase {
     for setting in Configuration.settings { XCTAssertTrue(help.contains("  --\(setting.name) "), setting.name) }
     XCTAssertTrue(help.contains("[quick 0.2, study 0.8]"))
     XCTAssertTrue(help.contains("--encoder-norm bn|gn|none "), "ln is a choice of the heads alone")
-    XCTAssertFalse(HelpText.text(on: .program).contains("study"))
+    let study = HelpText.text(on: .study)
+    for flag in ["quick", "seeds N|a,b,c", "out DIR", "dry-run", "list", "print"] {
+      XCTAssertTrue(study.contains("  --\(flag) "), flag)
+    }
     let bench = HelpText.text(on: .bench)
     for setting in BenchRequest.settings { XCTAssertTrue(bench.contains("  --\(setting.name) "), setting.name) }
     for line in help.split(separator: "\n") { XCTAssertLessThanOrEqual(line.count, 120) }

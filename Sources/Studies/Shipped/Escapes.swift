@@ -1,0 +1,41 @@
+extension ShippedStudy {
+  /// The appendix of Fetterman & Albrecht (2020), and Richemond et al. (2020): learning without any batch norm.
+  static let escapesText = """
+    {
+      "title": "BYOL without batch norm anywhere, and what escapes the collapse",
+      "description": "Group norm in the encoder and nothing in the MLPs under SGD, with less weight decay, with \
+    weight standardisation (Richemond et al. 2020), and under LARS at two rates; batch norm everywhere for \
+    comparison.",
+      "data": "STL-10",
+      "published_from": "Fetterman & Albrecht (2020), appendix: STL-10, ResNet-18, 320 epochs",
+      "base": {
+        "recipe": "study", "image_size": 96, "epochs": 320, "lr": 0.2, "weight_decay": 1e-4, "encoder_norm": "gn",
+        "projector_norm": "none", "predictor_norm": "none"
+      },
+      "seeds": 3,
+      "variants": [
+        {
+          "name": "batch-norm",
+          "settings": {"encoder_norm": "bn", "projector_norm": "bn", "predictor_norm": "bn"}
+        },
+        {"name": "sgd", "settings": {}},
+        {"name": "sgd-decay-1e-5", "settings": {"weight_decay": 1e-5}, "published": 56},
+        {
+          "name": "gn-ws",
+          "settings": {"projector_norm": "gn", "predictor_norm": "gn", "weight_standardization": "on"},
+          "published": 51
+        },
+        {"name": "lars", "settings": {"optimizer": "lars"}},
+        {"name": "lars-half-rate", "settings": {"optimizer": "lars", "lr": 0.1}}
+      ],
+      "quick": {
+        "base": {
+          "image_size": 32, "encoder": "resnet10", "width": 16, "stem": "small", "hidden": 256, "dim": 128,
+          "batch": 128, "steps": 800, "lr": 0.2, "warmup_steps": 50, "weight_decay": 1e-4, "ema": 0.99
+        },
+        "seeds": 2
+      }
+    }
+
+    """
+}

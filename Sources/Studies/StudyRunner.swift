@@ -1,0 +1,142 @@
+import Collectives
+import Files
+import Training
+
+/// How a study ended.
+public enum StudyOutcome: Equatable, Sendable {
+  case finished
+  /// A signal came: after a complete checkpoint of `step` of the run `run`, or between two runs (nil).
+  case stopped(run: String?, step: Int?)
+}
+
+/// Takes the runs of a study one after the other, each an ordinary run on all ranks, and keeps its tables up to date.
+///
+/// A study that was stopped or killed goes on where it was: finished runs are not run again, an unfinished one goes on
+/// after its last checkpoint.
+public final class StudyRunner {
+  private let study: Study
+  private let runs: [StudyRun]
+  private let path: String
+  private let world: Communicator
+  private let show: (String) -> Void
+  private let lock: RunLock?
+  /// By run, as the directories say; rank 0's is the one that counts.
+  private var results: [RunResult]
+  /// Called with each run's trainer before it starts; for tests, which stop or kill a run by it.
+  package var beforeRun: ((StudyRun, Trainer) -> Void)?
+
+  /// Opens the study's directory and finds what is there: runs of other settings are found here, before any training.
+  /// Collective.
+  /// - Parameters:
+  ///   - path: the study's directory, which is made where it is missing.
+  ///   - show: takes what rank 0 prints.
+  /// - Throws: `SharedError` with the reason on every rank; `CollectiveError`.
+  public init(
+    _ study: Study, path: String, world: Communicator, show: @escaping (String) -> Void = writeToStandardOutput
+  ) throws {
+    self.study = study
+    self.path = path
+    self.world = world
+    self.show = show
+    let runs = try world.together { try study.runs(ranks: world.size) }
+    self.runs = runs
+    var lock: RunLock?
+    var found: [RunResult] = []
+    let ends = try world.decideOnRoot {
+      try AtomicDirectory.create(path)
+      lock = try RunLock(directory: path)
+      try AtomicDirectory.recover(in: path)
+      try StudyDirectory.refuseAnother(study, path)
+      found = try runs.map { try StudyDirectory.result(of: $0, path) }
+      try AtomicFile.write(study.record(ranks: world.size).pretty, to: StudyDirectory.recordPath(path))
+      return found.map { $0 == .unfinished ? 0 : 1 }
+    }
+    self.lock = lock
+    // The other ranks need not know figures, only which runs are over.
+    results = found.isEmpty ? ends.map { $0 == 0 ? .unfinished : .diverged(step: 0) } : found
+  }
+
+  /// Trains what is left to train. Collective.
+  /// - Throws: what a trainer throws but `DivergedError`, the same on all ranks: that is a result.
+  public func run() throws -> StudyOutcome {
+    announce()
+    try writeTables()
+    for (index, run) in runs.enumerated() where results[index] == .unfinished {
+      // Before and between runs a signal has no step to ride on.
+      if try isAskedToStop() { return .stopped(run: nil, step: nil) }
+      say("run \(index + 1) of \(runs.count): \(run.name)\(Self.list(run.differences))")
+      if case .stopped(let step)? = try train(run) { return .stopped(run: run.name, step: step) }
+      results[index] = try result(of: run)
+      try writeTables()
+    }
+    if world.rank == 0 { show("\n" + table.text + "\n\(path)/table.md and table.csv have this table.\n") }
+    return .finished
+  }
+
+  /// One run from its start or checkpoint to its end. What it holds is let go on return.
+  /// - Returns: nil where it diverged.
+  private func train(_ run: StudyRun) throws -> RunOutcome? {
+    var request = RunRequest(configuration: run.configuration, recipe: study.recipe)
+    request.configuration.out = directory(run)
+    request.configuration.resume = .auto
+    PeakMemory.reset()
+    let trainer = try Trainer(request, world: world, show: show)
+    trainer.announcesSettings = false
+    beforeRun?(run, trainer)
+    do { return try trainer.run() } catch let error as DivergedError {
+      // Every rank is here: the loss is the same on all of them.
+      try world.together { if world.rank == 0 { try RunResult.write(error, to: directory(run)) } }
+      say("\(run.name) diverged: \(error)")
+      return nil
+    }
+  }
+
+  private func result(of run: StudyRun) throws -> RunResult {
+    var result = RunResult.diverged(step: 0)
+    try world.together {
+      guard world.rank == 0 else { return }
+      result = try RunResult.read(directory(run))
+      guard result != .unfinished else { throw FileError(directory(run), "has no summary after its run") }
+    }
+    return result
+  }
+
+  private func isAskedToStop() throws -> Bool {
+    try world.allReduce(Int32(StopSignals.requested == nil ? 0 : 1), .max) != 0
+  }
+
+  private func directory(_ run: StudyRun) -> String { path + "/" + run.name }
+
+  // MARK: - What a user sees
+
+  private var table: StudyTable {
+    let seeds = study.seeds.count
+    let rows = study.variants.indices.map { Array(results[$0 * seeds..<($0 + 1) * seeds]) }
+    return StudyTable(study, results: rows, ranks: world.size, notes: StudyDirectory.notes(runs))
+  }
+
+  /// Both files after each run, so that what is known so far can be read at any time. Collective.
+  private func writeTables() throws {
+    try world.together {
+      guard world.rank == 0 else { return }
+      try AtomicFile.write(table.markdown, to: path + "/table.md")
+      try AtomicFile.write(table.csv, to: path + "/table.csv")
+    }
+  }
+
+  private func announce() {
+    let over = results.count { $0 != .unfinished }
+    say(RunRequest(configuration: study.base, recipe: study.recipe).text(ranks: world.size))
+    say(
+      "study \(study.name)\(study.size == .quick ? " --quick" : ""): \(study.title); \(study.variants.count) variants "
+        + "x \(study.seeds.count) seeds; study directory \(path)")
+    for note in StudyDirectory.notes(runs) { say(note) }
+    if over > 0 { say("\(over) of \(runs.count) runs are over already") }
+  }
+
+  private func say(_ line: String) { if world.rank == 0 { show(line + "\n") } }
+
+  static func list(_ differences: [String]) -> String {
+    differences.isEmpty ? "" : "  " + differences.joined(separator: " ")
+  }
+}
