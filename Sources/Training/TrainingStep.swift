@@ -30,7 +30,7 @@ public final class TrainingStep {
       team: ThreadTeam(threads: threads, spins: spins))
     clock = method.context.clock
     optimizer = SGD(method.online, momentum: settings.momentum, decay: settings.weightDecay)
-    meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim)
+    meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim, communicator: world)
     let reduction = GradientAllReduce(method.online.gradients, communicator: world, clock: clock)
     method.context.gradientsReady = { try reduction.ready(from: $0) }
   }
@@ -39,8 +39,11 @@ public final class TrainingStep {
   /// - Parameters:
   ///   - views: as `BYOL.step` wants them.
   ///   - stop: whether this rank was told to stop.
+  ///   - detail: what else to measure, the same on all ranks.
   /// - Throws: `CollectiveError`.
-  public func run(_ index: Int, views: UnsafePointer<Float>, stop: Bool) throws -> StepMeasures {
+  public func run(
+    _ index: Int, views: UnsafePointer<Float>, stop: Bool, detail: MeasureDetail = []
+  ) throws -> StepMeasures {
     CollectiveWatchdog.note("forward and backward")
     let loss = try method.step(views: views, globalBatch: settings.batch)
     guard let z = method.projections, let targets = method.targetProjections else {
@@ -48,7 +51,7 @@ public final class TrainingStep {
     }
     CollectiveWatchdog.note("measures")
     let measures = try clock.measure(.communication) {
-      try meter.measure(loss: loss, z: z, targets: targets, stop: stop, communicator: world)
+      try meter.measure(loss: loss, z: z, targets: targets, stop: stop, detail: detail, communicator: world)
     }
     CollectiveWatchdog.note("update")
     clock.measure(.optimizer) {

@@ -1,4 +1,4 @@
 /// Every multi-rank case, a line a floor. A new floor adds its list here and its file beside this one.
 var allCases: [MultiRankCase] {
-  collectivesCases + agreementCases + childCases + layersCases + methodsCases + trainingCases
+  collectivesCases + agreementCases + childCases + layersCases + methodsCases + trainingCases + measuresCases
 }

@@ -20,7 +20,7 @@ final class ConfigurationTableTests: XCTestCase {
       "batch": "6", "epochs": "3", "steps": "5", "optimizer": "sgd", "lr": "0.25", "momentum": "0.5",
       "weight-decay": "1e-3", "warmup-steps": "11", "ema": "0.75", "ema-schedule": "constant", "ema-on": "every-rank",
       "threads": "2", "out": "o", "resume": "must", "checkpoint-every": "13", "keep": "1", "probe-every": "17",
-      "log-every": "19",
+      "measure-every": "23", "on-collapse": "stop", "log-every": "19",
     ]
     let unchanging: Set = ["method", "optimizer"]
     for setting in Configuration.settings {
@@ -44,7 +44,9 @@ final class ConfigurationTableTests: XCTestCase {
       "batch": ["1", "0", "-8", "12.5", "1e3", "9999999999999"],
       "width": ["0"], "hidden": ["0"], "dim": ["0"], "image-size": ["7", "-1", "4097"], "epochs": ["0"], "steps": ["0"],
       "seed": ["-1", "18446744073709551616"], "warmup-steps": ["-1"], "threads": ["0"], "keep": ["0"],
-      "checkpoint-every": ["-1"], "probe-every": ["-1"], "log-every": ["0"], "shuffle": ["yes"],
+      "checkpoint-every": ["-1"], "probe-every": ["-1"], "log-every": ["0"], "measure-every": ["-1"],
+      "on-collapse": ["end"],
+      "shuffle": ["yes"],
       "bn-scope": ["ghost", "ghost:0", "ghost:-1", "ghost:+2", "ghost:x", "ghost:", "Sync", "all", "ghost:4 "],
     ]
     for (name, texts) in wrong {
