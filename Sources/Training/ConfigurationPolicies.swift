@@ -15,6 +15,14 @@ public enum ResumePolicy: String, CaseIterable, Codable, Sendable {
   case must
 }
 
+/// What happens when projections of different images have become the same.
+public enum CollapsePolicy: String, CaseIterable, Codable, Sendable {
+  /// The run says so and goes on: some leave a collapse again.
+  case warn
+  /// The run ends as one that has taken all its steps does: checkpoint, probe, summary, status 0.
+  case stop
+}
+
 /// How the target's rate of forgetting tau changes over a run.
 public enum EMASchedule: String, CaseIterable, Codable, Sendable {
   /// tau(t) = 1 - (1 - tau)(1 + cos(pi t/T))/2: from `ema` to 1 (Grill et al. 2020).

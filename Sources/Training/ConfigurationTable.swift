@@ -163,6 +163,14 @@ extension Configuration {
       "steps between linear probes; 0: at the end alone"
     ) { (0...1_000_000_000).contains($0) }.operational,
     .init(
+      "measure-every", \.measureEvery, "N", in: .run, expects: "a whole number of steps from 0 to 1000000000",
+      "steps between effective ranks in metrics.jsonl; 0: at probes and the end alone"
+    ) { (0...1_000_000_000).contains($0) }.operational,
+    .init(
+      choice: "on-collapse", \.onCollapse, in: .run,
+      "when images can no longer be told apart: say so, or also end the run as finished"
+    ).operational,
+    .init(
       optional: "log-every", \.logEvery, "N", in: .run, expects: "a whole number of steps from 1 to 1000000000",
       "steps between printed lines where there is no terminal; unset: a line after 10 seconds, later fewer"
     ) { (1...1_000_000_000).contains($0) }.operational,

@@ -109,9 +109,9 @@ public final class Trainer {
       return .finished
     }
     try begin()
-    let step = try train(from: start.step)
-    if step < totalSteps { return .stopped(step: step) }
-    try finish()
+    let (step, isStopped) = try train(from: start.step)
+    if isStopped { return .stopped(step: step) }
+    try finish(step: step)
     return .finished
   }
 
@@ -126,9 +126,9 @@ public final class Trainer {
     if let path = settings.initFile { try loadInit(path) }
   }
 
-  /// - Returns: the finished steps: all, or fewer after a signal.
-  private func train(from first: Int) throws -> Int {
-    guard first < totalSteps else { return first }
+  /// - Returns: the finished steps: all, or fewer after a collapse or a signal, and whether it was a signal.
+  private func train(from first: Int) throws -> (step: Int, isStopped: Bool) {
+    guard first < totalSteps, !endsByCollapse else { return (first, false) }
     let loader = ViewLoader(
       dataset: splits.train, sampler: sampler,
       recipe: ViewRecipe(policy: settings.augment, imageSize: settings.imageSize, seed: settings.seed),
@@ -138,21 +138,37 @@ public final class Trainer {
     for step in first..<totalSteps {
       CollectiveWatchdog.note("views", step: step)
       let began = clock.now
-      let measures = try trainingStep.run(step, views: views(loader), stop: StopSignals.requested != nil)
+      let measures = try trainingStep.run(
+        step, views: views(loader), stop: StopSignals.requested != nil,
+        detail: detail(step: step + 1))
       let seconds = began.duration(to: clock.now).seconds
       try settle(step: step, measures, seconds: seconds)
       let done = step + 1
       guard measures.loss.isFinite else { throw DivergedError(step: done) }
       try afterStep?(done)
-      if settings.probeEvery > 0, done % settings.probeEvery == 0, done < totalSteps { try probe(step: done) }
+      let isLast = done == totalSteps || endsByCollapse
+      if probes(step: done), !isLast { try probe(step: done) }
       let isDue = settings.checkpointEvery > 0 && done % settings.checkpointEvery == 0
-      let saves = measures.stops || isDue || done == totalSteps
+      let saves = measures.stops || isDue || isLast
       // Before every checkpoint too: what differs must not get into one.
       if saves || done % Self.replicaCheckEvery == 0 { try checkReplicas() }
       if saves { try checkpoint(step: done) }
-      if measures.stops && done < totalSteps { return done }
+      if measures.stops && done < totalSteps { return (done, true) }
+      if isLast { return (done, false) }
     }
-    return totalSteps
+    return (totalSteps, false)
+  }
+
+  private var endsByCollapse: Bool { settings.onCollapse == .stop && progress.collapse.isCollapsed }
+
+  private func probes(step: Int) -> Bool { settings.probeEvery > 0 && step % settings.probeEvery == 0 }
+
+  /// What the step of this number, from 1, is measured for: all that there is where a probe follows it.
+  private func detail(step: Int) -> MeasureDetail {
+    let mayBeLast = step == totalSteps || settings.onCollapse == .stop && progress.collapse.isNearlySure
+    if mayBeLast || probes(step: step) { return [.effectiveRank, .pairs] }
+    let isDue = settings.measureEvery > 0 && (step == 1 || step % settings.measureEvery == 0)
+    return isDue ? .effectiveRank : []
   }
 
   private static let replicaCheckEvery = 100
@@ -168,6 +184,8 @@ public final class Trainer {
   /// Writes the step down and shows it.
   private func settle(step: Int, _ measures: StepMeasures, seconds: Double) throws {
     progress.note(measures)
+    let event = progress.collapse.note(
+      CollapseReading(measures, dimensions: settings.dim), step: step + 1, warmup: settings.warmupSteps)
     let rate = Double(settings.batch) / seconds
     let epoch = step / sampler.stepsPerEpoch
     try onRoot { record in
@@ -176,12 +194,15 @@ public final class Trainer {
         [
           ("epoch", JSON(epoch)), ("loss", JSON(measures.loss)), ("lr", JSON(trainingStep.learningRate(step))),
           ("tau", trainingStep.tau(step).map { JSON($0) } ?? .null), ("positive_cosine", JSON(measures.positiveCosine)),
-          ("negative_cosine", JSON(measures.negativeCosine)), ("images_per_second", JSON(rate)),
-        ])
+          ("negative_cosine", JSON(measures.negativeCosine)), ("projection_std", JSON(measures.projectionStd)),
+        ] + (measures.effectiveRank.map { [("effective_rank", JSON($0))] } ?? []) + [("images_per_second", JSON(rate))])
       record.display.update(
         ProgressReading(
           step: step + 1, steps: totalSteps, loss: measures.loss, positiveCosine: measures.positiveCosine,
           negativeCosine: measures.negativeCosine, imagesPerSecond: rate))
+      guard let event else { return }
+      try record.log(step: step + 1, event.members)
+      record.display.print(event.text(settings.onCollapse))
     }
   }
 

@@ -27,10 +27,9 @@ extension Trainer {
               }
             ),
           ],
-          state: [
-            "ranks": JSON(world.size), "seed": JSON(settings.seed),
-            "positive_cosine": JSON(progress.positiveCosine), "negative_cosine": JSON(progress.negativeCosine),
-          ])
+          state: .object(
+            [.init("ranks", JSON(world.size)), .init("seed", JSON(settings.seed))] + progress.figures
+              + [.init("collapse", progress.collapse.json)]))
       }
     }
   }
@@ -60,8 +59,7 @@ extension Trainer {
       RunningStatistics.restore(
         try world.broadcast(ownStatistics, from: 0), to: method, communicator: world)
     }
-    progress.positiveCosine = start.state["positive_cosine"]?.double ?? 0
-    progress.negativeCosine = start.state["negative_cosine"]?.double ?? 0
+    progress = RunProgress(state: start.state)
     say("resumed from step \(start.step) of \(totalSteps)")
   }
 

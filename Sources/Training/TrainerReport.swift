@@ -3,24 +3,34 @@ import Evaluation
 import Files
 import Foundation
 
+/// Accuracies of frozen features on the test split, in percent.
+struct ProbeResult {
+  var linear = 0.0
+  /// Of the nearest neighbours, fitted and judged on the same halves.
+  var neighbours = 0.0
+}
+
 /// Probes, and what a run says of itself.
 extension Trainer {
-  /// The linear probe's accuracy on the test split, in percent, on every rank. Collective.
-  func probeAccuracy() throws -> Double {
+  /// Both probes of the encoder, on every rank. Collective.
+  func probed() throws -> ProbeResult {
     CollectiveWatchdog.note("probe")
     let features = try FeatureExtraction.features(
       method, dataset: splits.test, imageSize: settings.imageSize, communicator: world)
-    var accuracy = 0.0
+    var result = ProbeResult()
     try world.together {
       guard world.rank == 0 else { return }
-      accuracy = try LinearProbe.accuracy(features: features, labels: (0..<splits.test.count).map(splits.test.label))
+      let labels = (0..<splits.test.count).map(splits.test.label)
+      result.linear = try LinearProbe.accuracy(features: features, labels: labels)
+      result.neighbours = try NearestNeighbours.accuracy(features: features, labels: labels)
     }
-    return try world.broadcast([accuracy], from: 0)[0]
+    let both = try world.broadcast([result.linear, result.neighbours], from: 0)
+    return ProbeResult(linear: both[0], neighbours: both[1])
   }
 
-  /// The probe's accuracy on the encoder as the seed starts it: what learning is measured against. Made at the end, so
+  /// The probes of the encoder as the seed starts it: what learning is measured against. Made at the end, so
   /// that the first step need not wait for it; the trained weights are put back. Collective.
-  private func randomEncoderAccuracy() throws -> Double {
+  private func probedRandomEncoder() throws -> ProbeResult {
     let (values, running) = (Array(method.online.values.floats), Array(method.online.running.floats))
     method.online.initialize(seed: settings.seed)
     method.online.resetRunningStatistics()
@@ -28,29 +38,38 @@ extension Trainer {
       _ = method.online.values.floats.update(fromContentsOf: values)
       _ = method.online.running.floats.update(fromContentsOf: running)
     }
-    return try probeAccuracy()
+    return try probed()
   }
 
   /// Probes after `step` finished steps and writes it down. Collective.
   func probe(step: Int) throws {
-    let accuracy = try probeAccuracy()
-    try world.together { try record?.log(step: step, [("probe_accuracy", JSON(accuracy))]) }
-    say("step \(step): probe \(percent(accuracy))")
+    let result = try probed()
+    try world.together { try record?.log(step: step, probeLine(result)) }
+    say("step \(step): probe \(percent(result.linear))")
+  }
+
+  /// The accuracies, and alignment and uniformity of the batch just seen.
+  private func probeLine(_ result: ProbeResult) -> [(String, JSON)] {
+    [
+      ("probe_accuracy", JSON(result.linear)), ("knn_accuracy", JSON(result.neighbours)),
+      ("alignment", JSON(progress.alignment)), ("uniformity", JSON(progress.uniformity)),
+    ]
   }
 
   /// The final probe, the summary and the last lines. Collective.
-  func finish() throws {
-    let accuracy = try probeAccuracy()
-    let randomAccuracy = try randomEncoderAccuracy()
+  /// - Parameter step: finished steps.
+  func finish(step: Int) throws {
+    let result = try probed()
+    let random = try probedRandomEncoder()
     let peak = try world.allReduce(Int64(PeakMemory.bytes), .max)
     try world.together {
       guard let record else { return }
       // A run that was cut off between its last probe and its summary has the line already.
-      let isLogged = start.step == totalSteps && record.linesOfResumedStep.contains { $0["probe_accuracy"] != nil }
+      let isLogged = start.step == step && record.linesOfResumedStep.contains { $0["probe_accuracy"] != nil }
       if !isLogged {
-        try record.log(step: totalSteps, [("probe_accuracy", JSON(accuracy))])
+        try record.log(step: step, probeLine(result))
       }
-      let summary = try summary(accuracy: accuracy, random: randomAccuracy, peak: Int(peak), record: record)
+      let summary = try summary(step: step, result, random: random, peak: Int(peak), record: record)
       try record.directory.writeSummary(summary)
       record.display.finish()
       announceFinished(summary)
@@ -58,7 +77,9 @@ extension Trainer {
   }
 
   /// The whole run's figures: time and speed come from its metrics, which outlive an interruption.
-  private func summary(accuracy: Double, random: Double, peak: Int, record: RunRecord) throws -> JSON {
+  private func summary(
+    step: Int, _ result: ProbeResult, random: ProbeResult, peak: Int, record: RunRecord
+  ) throws -> JSON {
     var seconds = 0.0
     var steps = 0
     for line in try MetricsLog.read(record.directory.metricsPath) {
@@ -67,14 +88,20 @@ extension Trainer {
       steps += 1
     }
     let rate = seconds > 0 ? Double(settings.batch * steps) / seconds : 0
-    return [
-      "probe_accuracy": JSON(accuracy), "random_encoder_accuracy": JSON(random),
-      "positive_cosine": JSON(progress.positiveCosine), "negative_cosine": JSON(progress.negativeCosine),
-      "collapsed": JSON(progress.collapsed), "steps": JSON(totalSteps), "seconds": JSON(seconds),
-      "images_per_second": JSON(rate), "ranks": JSON(world.size), "threads": JSON(threads),
-      "peak_rss_bytes": JSON(peak), "method": JSON(settings.method.rawValue), "data": JSON(settings.data),
-      "version": JSON(byolDistVersion),
+    let collapse = progress.collapse
+    let accuracies: [JSON.Member] = [
+      .init("probe_accuracy", JSON(result.linear)), .init("random_encoder_accuracy", JSON(random.linear)),
+      .init("knn_accuracy", JSON(result.neighbours)), .init("random_encoder_knn_accuracy", JSON(random.neighbours)),
     ]
+    let end: [JSON.Member] = [
+      .init("collapsed", JSON(progress.collapsed)), .init("collapsed_at", JSON(collapse.firstStep)),
+      .init("collapse_measure", JSON(collapse.firstMeasure?.rawValue)), .init("escaped_at", JSON(collapse.escapedAt)),
+      .init("collapses", JSON(collapse.collapses)), .init("steps", JSON(step)), .init("seconds", JSON(seconds)),
+      .init("images_per_second", JSON(rate)), .init("ranks", JSON(world.size)), .init("threads", JSON(threads)),
+      .init("peak_rss_bytes", JSON(peak)), .init("method", JSON(settings.method.rawValue)),
+      .init("data", JSON(settings.data)), .init("version", JSON(byolDistVersion)),
+    ]
+    return .object(accuracies + progress.figures + end)
   }
 
   /// The first lines: the recipe and every setting in force.
@@ -94,16 +121,29 @@ extension Trainer {
     func number(_ key: String, _ format: String) -> String {
       summary[key]?.double.map { String(format: format, $0) } ?? "unknown"
     }
-    let collapsed = summary["collapsed"]?.bool ?? false
     record.display.print(
       """
+      kNN accuracy  \(number("knn_accuracy", "%.1f")) %   random encoder  \
+      \(number("random_encoder_knn_accuracy", "%.1f")) %
+      effective rank  \(number("effective_rank", "%.1f")) of \(settings.dim)   alignment  \
+      \(number("alignment", "%.4f"))   uniformity  \(number("uniformity", "%.4f"))
       probe accuracy  \(number("probe_accuracy", "%.1f")) %   random encoder  \
       \(number("random_encoder_accuracy", "%.1f")) %
       cosine of z and z'  \(number("positive_cosine", "%.4f")) between views of one image, \
       \(number("negative_cosine", "%.4f")) between images
-      \(collapsed
-        ? "collapsed: projections of different images are the same" : "not collapsed: images can be told apart")
+      \(Self.verdict(summary))
       """)
+  }
+
+  private static func verdict(_ summary: JSON) -> String {
+    let collapsed = summary["collapsed"]?.bool ?? false
+    let verdict =
+      collapsed ? "collapsed: projections of different images are the same" : "not collapsed: images can be told apart"
+    guard let step = summary["collapsed_at"]?.int, let measure = summary["collapse_measure"]?.string else {
+      return verdict
+    }
+    let escape = summary["escaped_at"]?.int.map { ", left at step \($0)" } ?? ""
+    return "\(verdict) (collapsed at step \(step) by \(measure)\(escape))"
   }
 
   func percent(_ value: Double) -> String { String(format: "%.1f %%", value) }

@@ -32,7 +32,7 @@ public final class TrainingStep {
       team: ThreadTeam(threads: threads, spins: spins))
     clock = method.context.clock
     optimizer = Optimizer(method.online, settings)
-    meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim)
+    meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim, communicator: world)
     let reduction = GradientAllReduce(method.online.gradients, communicator: world, clock: clock)
     method.context.gradientsReady = { try reduction.ready(from: $0) }
   }
@@ -44,8 +44,11 @@ public final class TrainingStep {
   /// - Parameters:
   ///   - views: as `Siamese.step` wants them.
   ///   - stop: whether this rank was told to stop.
+  ///   - detail: what else to measure, the same on all ranks.
   /// - Throws: `CollectiveError`.
-  public func run(_ index: Int, views: UnsafePointer<Float>, stop: Bool) throws -> StepMeasures {
+  public func run(
+    _ index: Int, views: UnsafePointer<Float>, stop: Bool, detail: MeasureDetail = []
+  ) throws -> StepMeasures {
     CollectiveWatchdog.note("forward and backward")
     (method.context.scopes.renorm.ratio, method.context.scopes.renorm.offset) = renormLimits(index)
     let loss = try method.step(views: views, globalBatch: settings.batch)
@@ -54,7 +57,7 @@ public final class TrainingStep {
     }
     CollectiveWatchdog.note("measures")
     let measures = try clock.measure(.communication) {
-      try meter.measure(loss: loss, z: z, targets: targets, stop: stop, communicator: world)
+      try meter.measure(loss: loss, z: z, targets: targets, stop: stop, detail: detail, communicator: world)
     }
     CollectiveWatchdog.note("update")
     clock.measure(.optimizer) {

@@ -8,7 +8,7 @@ setup_swift
 mpirun_basics
 
 filter=${1:-} passed=0 failed=0 status=0 job=""
-names=(result mistakes data directory signals diverged disk study)
+names=(result mistakes data stl10 collapse directory signals diverged disk study)
 matching=()
 for name in "${names[@]}"; do
   if [[ "runs: $name" == *"$filter"* ]]; then matching+=("$name"); fi
@@ -205,6 +205,42 @@ case_data() {
   rm "$bad"/*.bin
   wrong "a directory of something else" "$bad" "data_batch_*.bin"
   holds "mistakes in data make no run directory" test ! -e "$work/no-data"
+}
+
+# A data set in STL-10's format: its unlabelled images are as many as the published ones', in a file without blocks.
+case_stl10() {
+  local set=$work/stl10 image=27648 run=$work/stl10-run
+  local new=(train "${tiny[@]:0:2}" "${tiny[@]:4}" --data "$set" --image-size 32 --steps 3 --out "$run")
+  mkdir "$set"
+  head -c $((image * 20)) /dev/urandom >"$set/train_X.bin"
+  head -c $((image * 20)) /dev/urandom >"$set/test_X.bin"
+  truncate -s $((image * 100000)) "$set/unlabeled_X.bin"
+  printf '\001\002\003\004\005\006\007\010\011\012%.0s' 1 2 | tee "$set/train_y.bin" >"$set/test_y.bin"
+  truncate -s $((image * 19 + 5)) "$set/train_X.bin"
+  on=2 mistake "a cut image file" "$set/train_X.bin" "has 525317 bytes" "multiple of 27648" -- "${new[@]}"
+  truncate -s $((image * 19)) "$set/train_X.bin"
+  mistake "fewer images than labels" "$set/train_y.bin" "has 20 bytes" "expected 19" -- "${new[@]}"
+  truncate -s $((image * 20)) "$set/train_X.bin"
+  rm "$set/test_y.bin"
+  mistake "no labels" "$set" "has no test_y.bin" -- "${new[@]}"
+  cp "$set/train_y.bin" "$set/test_y.bin"
+  holds "mistakes in data make no run directory" test ! -e "$run"
+  ranks 2 "${new[@]}"
+  ends "stl10: a run" 0
+  holds "stl10: labelled and unlabelled images" grep -qF "100020 training and 20 test images of 96 x 96 pixels" "$work/out"
+  holds "stl10: they are not in memory" test "$(sed -nE 's/.*"peak_rss_bytes": ([0-9]+).*/\1/p' "$run/summary.json")" -lt 600000000
+}
+
+case_collapse() {
+  local run=$work/collapse
+  local new=(train "${tiny[@]}" --projector-norm none --predictor-norm none --lr 0.2 --warmup-steps 5 --steps 1000)
+  ranks 2 "${new[@]}" --on-collapse stop --out "$run"
+  ends "collapse: asked to stop, the run ends well" 0
+  holds "collapse: it is said once" test "$(grep -cE '^collapsed at step [0-9]+: .*--on-collapse stop' "$work/out")" = 1
+  holds "collapse: and at the end" grep -qE '^collapsed: .*\(collapsed at step [0-9]+ by cosine\)$' "$work/out"
+  holds "collapse: before the last step" test "$(losses "$run" | wc -l)" -lt 1000
+  ranks none "${new[@]}" --on-collapse stop --out "$run"
+  ends "collapse: the run is finished" 0
 }
 
 case_directory() {

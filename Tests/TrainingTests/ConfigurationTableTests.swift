@@ -28,6 +28,7 @@ final class ConfigurationTableTests: XCTestCase {
       "log-every": "19", "loss": "bce", "predictor-depth": "1", "stop-gradient": "off", "temperature": "0.7",
       "queue": "128", "eqco-alpha": "9", "shuffle-bn": "on", "lambda": "0.3", "vicreg-invariance": "2",
       "vicreg-variance": "3", "vicreg-covariance": "4",
+      "measure-every": "23", "on-collapse": "stop",
     ]
     let unchanging: Set<String> = []
     for setting in Configuration.settings {
@@ -55,7 +56,8 @@ final class ConfigurationTableTests: XCTestCase {
       "encoder-bn-scope": ["ghost", ""], "head-bn-scope": ["local:2"], "width": ["0"], "hidden": ["0"], "dim": ["0"],
       "image-size": ["7", "-1", "4097"], "epochs": ["0"], "steps": ["0"],
       "seed": ["-1", "18446744073709551616"], "warmup-steps": ["-1"], "threads": ["0"], "keep": ["0"],
-      "checkpoint-every": ["-1"], "probe-every": ["-1"], "log-every": ["0"], "shuffle": ["yes"],
+      "checkpoint-every": ["-1"], "probe-every": ["-1"], "log-every": ["0"], "measure-every": ["-1"],
+      "on-collapse": ["end"], "shuffle": ["yes"],
       "loss": ["L2", ""], "predictor-depth": ["-1", "3"], "stop-gradient": ["yes"], "temperature": ["0", "101"],
       "queue": ["-1", "1.5"], "eqco-alpha": ["0"], "shuffle-bn": ["maybe"], "lambda": ["-1"],
       "vicreg-variance": ["-1"],

@@ -10,34 +10,49 @@ final class TrainerTests: XCTestCase {
 
   func testARunLeavesWhatItsReadersRelyOn() throws {
     let shown = Lines()
-    XCTAssertEqual(try runs.run("run", shown: shown) { $0.probeEvery = 5 }, .finished)
+    XCTAssertEqual(try runs.run("run", shown: shown) { ($0.probeEvery, $0.measureEvery) = (5, 4) }, .finished)
 
     let metrics = try runs.metrics("run")
     let steps = metrics.filter { $0["loss"] != nil }
     XCTAssertEqual(steps.map { $0["step"]?.int }, Array(1...8))
     XCTAssertEqual(
       steps[0].members?.map(\.key),
-      ["step", "epoch", "loss", "lr", "tau", "positive_cosine", "negative_cosine", "images_per_second"])
+      [
+        "step", "epoch", "loss", "lr", "tau", "positive_cosine", "negative_cosine", "projection_std", "effective_rank",
+        "images_per_second",
+      ])
+    // 8 dimensions: a standard deviation of 1/√8 at most, a rank of 8.
+    for line in steps { XCTAssert((1e-4...0.3536).contains(line["projection_std"]?.double ?? 0), "\(line)") }
+    let ranks = steps.map { $0["effective_rank"]?.double ?? 0 }
+    XCTAssertEqual(
+      ranks.map { $0 > 0 }, [true, false, false, true, true, false, false, true], "1st, 4th, probed, last")
+    XCTAssert(ranks.allSatisfy { $0 == 0 || (1...8).contains($0) }, "\(ranks)")
     XCTAssertEqual(steps.map { $0["epoch"]?.int }, [0, 0, 0, 0, 0, 0, 1, 1], "96 images, 16 a step")
     XCTAssertEqual(steps[0]["lr"]?.double, 0.01, "half of the warm-up")
     XCTAssertEqual(try XCTUnwrap(steps[0]["tau"]?.double), 0.9, accuracy: 1e-12)
     let probes = metrics.filter { $0["loss"] == nil }
-    XCTAssertEqual(
-      probes.map { $0.members?.map(\.key) ?? [] }, [["step", "probe_accuracy"], ["step", "probe_accuracy"]])
+    for probe in probes {
+      XCTAssertEqual(
+        probe.members?.map(\.key), ["step", "probe_accuracy", "knn_accuracy", "alignment", "uniformity"])
+      XCTAssertEqual(probe.members?.compactMap(\.value.double).count, 5)
+    }
     XCTAssertEqual(probes.map { $0["step"]?.int }, [5, 8])
 
     let summary = try runs.json("run/summary.json")
     for key in [
-      "probe_accuracy", "random_encoder_accuracy", "positive_cosine", "negative_cosine", "seconds",
-      "images_per_second",
+      "probe_accuracy", "random_encoder_accuracy", "knn_accuracy", "random_encoder_knn_accuracy", "positive_cosine",
+      "negative_cosine", "projection_std", "effective_rank", "alignment", "uniformity", "seconds", "images_per_second",
     ] { XCTAssertNotNil(summary[key]?.double, key) }
     XCTAssertEqual(summary["collapsed"]?.bool, false)
+    XCTAssertEqual(summary["collapses"]?.int, 0)
+    for key in ["collapsed_at", "collapse_measure", "escaped_at"] { XCTAssertEqual(summary[key], .null, key) }
     XCTAssertEqual(summary["steps"]?.int, 8)
     XCTAssertEqual(summary["ranks"]?.int, 1)
     XCTAssertEqual(summary["threads"]?.int, 1)
     XCTAssertGreaterThan(summary["peak_rss_bytes"]?.int ?? 0, 1 << 20)
     XCTAssertEqual(summary["probe_accuracy"], probes[1]["probe_accuracy"])
-    XCTAssertEqual(summary["positive_cosine"], steps[7]["positive_cosine"])
+    for key in ["positive_cosine", "projection_std", "effective_rank"] { XCTAssertEqual(summary[key], steps[7][key]) }
+    for key in ["knn_accuracy", "alignment", "uniformity"] { XCTAssertEqual(summary[key], probes[1][key], key) }
 
     let config = try runs.json("run/config.json")
     XCTAssertEqual(config["version"]?.string, byolDistVersion)
@@ -78,7 +93,7 @@ final class TrainerTests: XCTestCase {
     XCTAssertEqual(try runs.run("run"), .finished)
     XCTAssertEqual(try runs.text("run/metrics.jsonl"), metrics)
     let again = try runs.json("run/summary.json")
-    for key in ["probe_accuracy", "random_encoder_accuracy", "positive_cosine", "negative_cosine", "steps", "seconds"] {
+    for key in (summary.members ?? []).map(\.key) where key != "peak_rss_bytes" {
       XCTAssertEqual(again[key], summary[key], key)
     }
   }
