@@ -41,4 +41,9 @@ public struct BatchNormGroup {
 
   /// The number of images that share statistics within this rank.
   func samples(_ layout: BatchLayout) -> Int { min(ghost ?? layout.imagesPerView, layout.imagesPerView) }
+
+  /// Whether a view's images of all `ranks` share statistics, so that who has which image does not matter.
+  public func coversBatch(_ layout: BatchLayout, ranks: Int) -> Bool {
+    self.ranks == ranks && samples(layout) == layout.imagesPerView
+  }
 }

@@ -44,7 +44,7 @@ public final class TrainingStep {
   /// - Throws: `CollectiveError`.
   public func run(_ index: Int, views: UnsafePointer<Float>, stop: Bool) throws -> StepMeasures {
     CollectiveWatchdog.note("forward and backward")
-    let loss = try method.step(views: views, globalBatch: settings.batch)
+    let loss = try method.step(views: views, globalBatch: settings.batch, index: index)
     guard let z = method.projections, let targets = method.targetProjections else {
       preconditionFailure("a step leaves its projections")
     }
