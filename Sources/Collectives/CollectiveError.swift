@@ -2,7 +2,7 @@ internal import CMPI
 
 /// What a rank can be doing when it waits for the others.
 public enum CollectiveOperation: UInt8, CaseIterable, Sendable, CustomStringConvertible {
-  case start, finish, split, barrier, allReduce, broadcast, allGather, gather, waitAllReduce, waitBroadcast
+  case start, finish, split, barrier, allReduce, broadcast, allGather, gather, exchange, waitAllReduce, waitBroadcast
 
   public var description: String {
     switch self {
@@ -14,6 +14,7 @@ public enum CollectiveOperation: UInt8, CaseIterable, Sendable, CustomStringConv
     case .broadcast: "broadcast"
     case .allGather: "all-gather"
     case .gather: "gather"
+    case .exchange: "exchange"
     case .waitAllReduce: "wait for all-reduce"
     case .waitBroadcast: "wait for broadcast"
     }

@@ -42,6 +42,11 @@ public struct BatchNormGroup {
 
   /// The number of images that share statistics within this rank.
   func samples(_ layout: BatchLayout) -> Int { min(ghost ?? layout.imagesPerView, layout.imagesPerView) }
+
+  /// Whether a view's images of all `ranks` share statistics, so that who has which image does not matter.
+  public func coversBatch(_ layout: BatchLayout, ranks: Int) -> Bool {
+    self.ranks == ranks && samples(layout) == layout.imagesPerView
+  }
 }
 
 /// How the batch norms of a model take their statistics: the encoder's and the heads' scope, whether views share them,
@@ -77,6 +82,11 @@ public struct BatchNormScopes {
     encoder = BatchNormGroup(communicator: nil, views: views)
     heads = encoder
     renorm = BatchRenormLimits()
+  }
+
+  /// Whether every part's statistics are those of the whole batch.
+  public func coverBatch(_ layout: BatchLayout, ranks: Int) -> Bool {
+    encoder.coversBatch(layout, ranks: ranks) && heads.coversBatch(layout, ranks: ranks)
   }
 
   /// The number of batches that a pass is to a batch norm: PyTorch's num_batches_tracked moves by it.

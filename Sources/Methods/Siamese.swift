@@ -70,7 +70,8 @@ public final class Siamese {
     projector = shape.projector(plan, context)
     predictor = shape.predictorHead(plan, context)
     online = ParameterStore(plan, trained: true)
-    targetNetwork = method.hasTarget ? TargetNetwork(shape, sharing: context) : nil
+    targetNetwork =
+      method.hasTarget ? TargetNetwork(shape, shuffles: method.shufflesKeys, sharing: context, world: world) : nil
     target = targetNetwork?.store
     queryGradient = AlignedBuffer(count: layout.images * shape.dimensions)
     keyGradient =
@@ -89,8 +90,9 @@ public final class Siamese {
   /// The keys of earlier batches; nil where negatives are not from a queue.
   public var queue: KeyQueue? { (loss as? KeyComparison)?.queue }
 
-  /// Starts the online network and the queue from the seed and the target as a copy.
+  /// Starts the online network and the queue from the seed and the target as a copy; keys are shuffled by it too.
   public func initialize(seed: UInt64) {
+    targetNetwork?.shuffle?.seed = seed
     online.initialize(seed: seed)
     copyOnlineToTarget()
     queue?.initialize(seed: seed)
@@ -108,11 +110,12 @@ public final class Siamese {
   /// - Parameters:
   ///   - views: [2 * imagesPerView x size x size x 3], NHWC, normalised.
   ///   - globalBatch: images of all ranks.
+  ///   - index: the step's number, by which keys are shuffled.
   /// - Returns: this rank's share of the loss, both directions summed.
   /// - Throws: `CollectiveError`.
-  public func step(views: UnsafePointer<Float>, globalBatch: Int) throws -> Double {
+  public func step(views: UnsafePointer<Float>, globalBatch: Int, index: Int = 0) throws -> Double {
     let images = layout.images
-    let targets = try targetNetwork?.forward(views)
+    let targets = try targetNetwork?.forward(views, index: index)
     let features = try encoder.forward(views, images: images, weights: online.weights)
     let z = try projector.forward(features, images: images, weights: online.weights)
     let queries = try predictor?.forward(z, images: images, weights: online.weights) ?? z
@@ -163,9 +166,11 @@ private final class TargetNetwork {
   private let context: NetworkContext
   private let encoder: ResNet
   private let projector: MLP
+  /// nil where keys keep their places, or where all images share statistics, so that places do not matter.
+  let shuffle: KeyShuffle?
 
   /// - Parameter online: whose scratch, maps and clock it uses too.
-  init(_ shape: ModelShape, sharing online: NetworkContext) {
+  init(_ shape: ModelShape, shuffles: Bool, sharing online: NetworkContext, world: Communicator) {
     context = NetworkContext(
       team: online.team, scratch: online.scratch, maps: online.maps, layout: online.layout, scope: online.scopes,
       keepsActivations: false, clock: online.clock)
@@ -173,14 +178,21 @@ private final class TargetNetwork {
     encoder = ResNet("encoder.", shape: shape.encoder, plan: plan, context: context)
     projector = shape.projector(plan, context)
     store = ParameterStore(plan, trained: false)
+    shuffle =
+      shuffles && !context.scopes.coverBatch(context.layout, ranks: world.size)
+      ? KeyShuffle(
+        images: context.layout.imagesPerView, imageFloats: shape.encoder.imageSize * shape.encoder.imageSize * 3,
+        dimensions: shape.dimensions, world: world, clock: context.clock) : nil
   }
 
   /// z', [images x dimensions].
-  func forward(_ views: UnsafePointer<Float>) throws -> UnsafePointer<Float> {
+  func forward(_ views: UnsafePointer<Float>, index: Int) throws -> UnsafePointer<Float> {
     let images = context.layout.images
-    let features = try encoder.forward(views, images: images, weights: store.weights)
+    let input = try shuffle?.scatter(views, step: index) ?? views
+    let features = try encoder.forward(input, images: images, weights: store.weights)
     store.batchesTracked += context.scopes.batches(context.layout)
-    return try projector.forward(features, images: images, weights: store.weights)
+    let projections = try projector.forward(features, images: images, weights: store.weights)
+    return try shuffle?.collect(projections) ?? projections
   }
 }
 

@@ -20,12 +20,16 @@ enum StudyDirectory {
   static func result(of run: StudyRun, _ path: String) throws -> RunResult {
     let directory = path + "/" + run.name
     guard AtomicDirectory.exists(directory + "/config.json") else { return .unfinished }
-    // The data's own size is in a run's file as pixels: who it is compares when the data is open.
-    let isOpen = run.configuration.imageSize == 0
-    let binding = Configuration.settings.filter(\.shapesResults).map(\.key).filter { !(isOpen && $0 == "image_size") }
-    try RunDirectory.compare(directory, run.configuration.json, binding)
+    // The data's own size, and a queue that it limits, are in a run's file as numbers: who they are compares when the
+    // data is open.
+    let resolved = run.configuration.withMethodResolved(samples: nil)
+    var open: Set<String> = []
+    if resolved.imageSize == 0 { open.insert("image_size") }
+    if run.configuration.queue == nil, let queue = resolved.queue, queue > 0 { open.insert("queue") }
+    let binding = Configuration.settings.filter(\.shapesResults).map(\.key).filter { !open.contains($0) }
+    try RunDirectory.compare(directory, resolved.json, binding)
     let result = try RunResult.read(directory)
-    if isOpen, case .finished = result { return .unfinished }
+    if !open.isEmpty, case .finished = result { return .unfinished }
     return result
   }
 

@@ -51,7 +51,7 @@ public final class TrainingStep {
   ) throws -> StepMeasures {
     CollectiveWatchdog.note("forward and backward")
     (method.context.scopes.renorm.ratio, method.context.scopes.renorm.offset) = renormLimits(index)
-    let loss = try method.step(views: views, globalBatch: settings.batch)
+    let loss = try method.step(views: views, globalBatch: settings.batch, index: index)
     guard let z = method.projections, let targets = method.targetProjections else {
       preconditionFailure("a step leaves its projections")
     }
