@@ -87,16 +87,21 @@ private func checkStudy(_ runs: Runs, _ communicator: Communicator) throws {
   // The signal comes to one rank alone: in a run, and then so late that the run ends.
   let (last, asked) = (communicator.size - 1, [("bn/seed-0", 3, "bn/seed-0"), ("bn/seed-5", 6, nil as String?)])
   for (name, step, stopped) in asked {
-    let runner = try runs.runner(study, "s", communicator)
-    runner.beforeRun = { run, trainer in
-      trainer.afterStep = { if run.name == name, $0 == step, communicator.rank == last { raise(SIGUSR1) } }
+    // In a scope of its own: a runner holds the study's directory as long as it is there.
+    do {
+      let runner = try runs.runner(study, "s", communicator)
+      runner.beforeRun = { run, trainer in
+        trainer.afterStep = { if run.name == name, $0 == step, communicator.rank == last { raise(SIGUSR1) } }
+      }
+      try expectEqual(try runner.run(), .stopped(run: stopped, step: stopped == nil ? nil : step + 1), name)
     }
-    try expectEqual(try runner.run(), .stopped(run: stopped, step: stopped == nil ? nil : step + 1), "\(name)")
     StopSignals.reset()
   }
-  let runner = try runs.runner(study, "s", communicator)
-  runner.beforeRun = { run, trainer in trainer.afterStep = { if $0 == 5 { throw Killed() } } }
-  try expectThrows(Killed.self) { try runner.run() }
+  do {
+    let runner = try runs.runner(study, "s", communicator)
+    runner.beforeRun = { run, trainer in trainer.afterStep = { if $0 == 5 { throw Killed() } } }
+    try expectThrows(Killed.self) { try runner.run() }
+  }
   try expectEqual(try runs.finish(study, "s", communicator), ["none/seed-0", "none/seed-5"], "the runs left")
 
   try runs.onRoot(communicator) {

@@ -55,11 +55,7 @@ final class StudyRunnerTests: XCTestCase {
     let here = try TemporaryStudy()
     let study = try here.study()
     XCTAssertEqual(try here.runner(study, "whole").run(), .finished)
-    let first = try here.runner(study, "s")
-    first.beforeRun = { run, trainer in
-      if run.name == "bn/seed-7" { trainer.afterStep = { if $0 == 5 { throw Killed() } } }
-    }
-    XCTAssertThrowsError(try first.run()) { XCTAssertTrue($0 is Killed) }
+    try kill(here, study, in: "bn/seed-7", after: 5)
     let before = try here.everything("s/bn/seed-0")
     XCTAssertTrue(try here.text("s/table.md").contains("3 of 4 runs are not finished."))
     var begun: [String] = []
@@ -73,6 +69,14 @@ final class StudyRunnerTests: XCTestCase {
     XCTAssertTrue(try StudyReport.text(of: here("s")).hasPrefix("Tiny\ntiny on "))
     XCTAssertTrue(try StudyReport.text(of: here("s/bn/seed-0")).contains("\nseed-0 "))
     XCTAssertTrue(usageError { try StudyReport.text(of: here("data")) }.contains("study.json"))
+  }
+
+  private func kill(_ here: TemporaryStudy, _ study: Study, in name: String, after step: Int) throws {
+    let runner = try here.runner(study, "s")
+    runner.beforeRun = { run, trainer in
+      if run.name == name { trainer.afterStep = { if $0 == step { throw Killed() } } }
+    }
+    XCTAssertThrowsError(try runner.run()) { XCTAssertTrue($0 is Killed) }
   }
 
   private func onceMore(
