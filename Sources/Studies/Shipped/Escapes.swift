@@ -34,7 +34,8 @@ extension ShippedStudy {
           "image_size": 32, "encoder": "resnet10", "width": 16, "stem": "small", "hidden": 256, "dim": 128,
           "batch": 128, "steps": 800, "lr": 0.2, "warmup_steps": 50, "weight_decay": 1e-4, "ema": 0.99
         },
-        "seeds": 2
+        "seeds": 2,
+        "variants": ["batch-norm", "sgd", "sgd-decay-1e-5", "gn-ws", "lars", "lars-layers-1-2"]
       }
     }
 
