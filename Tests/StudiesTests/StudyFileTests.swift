@@ -164,15 +164,23 @@ final class StudyFileTests: XCTestCase {
     XCTAssertEqual(study.standardOut, "runs/study-my-cifar-10")
   }
 
-  func testEveryShippedStudyFitsAnyRankCount() throws {
+  func testEveryShippedStudyResolves() throws {
     for shipped in ShippedStudy.allCases {
       XCTAssertEqual(try shipped.file.name, shipped.rawValue)
+      XCTAssertTrue(usageError { try shipped.file.study() }.contains("should have --data DIR"))
       for quick in [true, false] {
         let study = try shipped.file.study(isQuick: quick) { if !quick { $0.data = "stl" } }
         for ranks in [1, 2, 4, 8] {
           let runs = try study.runs(ranks: ranks)
           XCTAssertEqual(runs.count, study.variants.count * study.seeds.count)
+          XCTAssertEqual(Set(runs.map(\.name)).count, runs.count)
           for run in runs { try run.configuration.validate(ranks: ranks, samples: 105_000) }
+          // Two variants of the same settings would train the same thing twice.
+          let first = runs.filter { $0.seed == study.seeds[0] }
+          for (index, run) in first.enumerated() {
+            let same = first.dropFirst(index + 1).first { $0.configuration == run.configuration }
+            XCTAssertNil(same, "\(shipped) on \(ranks): \(run.name) and \(same?.name ?? "")")
+          }
         }
       }
     }

@@ -173,18 +173,26 @@ final class StudyRunnerTests: XCTestCase {
   /// A trainer's memory, files and threads are gone before the next one's are there.
   func testARunIsLetGoBeforeTheNext() throws {
     let here = try TemporaryStudy()
-    let runner = try here.runner(try here.study { $0.threads = 3 }, "s")
+    let methods = """
+      {"name": "moco", "settings": {"method": "moco", "queue": 32, "shuffle_bn": "on"}},
+      {"name": "simclr", "settings": {"method": "simclr"}}
+      """
+    let runner = try here.runner(try here.study(variants: methods) { $0.threads = 3 }, "s")
     weak var last: Trainer?
+    weak var networks: AnyObject?
     var begun = 0
     var threads: [Int] = []
     runner.beforeRun = { _, trainer in
       XCTAssertNil(last)
+      XCTAssertNil(networks, "the parameters, the queue and what layers keep")
       last = trainer
+      networks = trainer.method
       begun += 1
       threads.append(Self.settledThreads(atMost: threads.first))
     }
     XCTAssertEqual(try runner.run(), .finished)
     XCTAssertNil(last)
+    XCTAssertNil(networks)
     XCTAssertEqual(begun, 4)
     XCTAssertEqual(Set(threads).count, 1, "\(threads)")
   }

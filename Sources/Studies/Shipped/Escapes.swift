@@ -4,8 +4,8 @@ extension ShippedStudy {
     {
       "title": "BYOL without batch norm anywhere, and what escapes the collapse",
       "description": "Group norm in the encoder and nothing in the MLPs under SGD, with less weight decay, with \
-    weight standardisation (Richemond et al. 2020), and under LARS at two rates; batch norm everywhere for \
-    comparison.",
+    weight standardisation (Richemond et al. 2020), and under LARS on all or two layers, at two rates; batch norm \
+    everywhere for comparison.",
       "data": "STL-10",
       "published_from": "Fetterman & Albrecht (2020), appendix: STL-10, ResNet-18, 320 epochs",
       "base": {
@@ -26,6 +26,7 @@ extension ShippedStudy {
           "published": 51
         },
         {"name": "lars", "settings": {"optimizer": "lars"}},
+        {"name": "lars-layers-1-2", "settings": {"optimizer": "lars", "lars_on": "layer1,layer2"}},
         {"name": "lars-half-rate", "settings": {"optimizer": "lars", "lr": 0.1}}
       ],
       "quick": {
@@ -33,7 +34,8 @@ extension ShippedStudy {
           "image_size": 32, "encoder": "resnet10", "width": 16, "stem": "small", "hidden": 256, "dim": 128,
           "batch": 128, "steps": 800, "lr": 0.2, "warmup_steps": 50, "weight_decay": 1e-4, "ema": 0.99
         },
-        "seeds": 2
+        "seeds": 2,
+        "variants": ["batch-norm", "sgd", "sgd-decay-1e-5", "gn-ws", "lars", "lars-layers-1-2"]
       }
     }
 
