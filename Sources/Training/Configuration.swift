@@ -110,7 +110,7 @@ public struct Configuration: Equatable, Sendable {
   /// Steps between linear probes; 0 is one at the end alone.
   public var probeEvery = 0
   /// Steps between effective ranks in the metrics; 0 is one at probes and at the end alone.
-  public var measureEvery = 10
+  public var measureEvery = 1
   public var onCollapse = CollapsePolicy.warn
   /// Steps between printed lines where the output is no terminal; nil is a line after 10 seconds, later fewer.
   public var logEvery: Int?
