@@ -30,7 +30,8 @@ public struct ModelShape: Sendable, Equatable {
 
 /// One rank's replica of a method: the online network, which is trained, and what its predictions are compared with.
 ///
-/// Both views go through each network in one pass, view 0's images first; each view is normalised by itself.
+/// Both views go through each network in one pass, view 0's images first; each view is normalised by itself unless
+/// the scopes join them.
 public final class Siamese {
   public let shape: ModelShape
   public let plan: MethodPlan
