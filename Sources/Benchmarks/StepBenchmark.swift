@@ -51,7 +51,7 @@ public struct StepBenchmark {
       if index == warmup { _ = step.clock.takeSeconds() }
       CollectiveWatchdog.note("bench step", step: index)
       let began = monotonicSeconds()
-      _ = try step.run(index, views: views.pointer, stop: false)
+      _ = try step.run(index, views: views.pointer, stop: false, detail: .effectiveRank)
       let seconds = try world.allReduce(monotonicSeconds() - began, .max)
       if index >= warmup { times.append(seconds) }
     }
