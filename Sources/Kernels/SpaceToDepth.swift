@@ -30,7 +30,7 @@ struct SpaceToDepth: Sendable {
       inputStride: 1, outputHeight: dense.outputHeight, outputWidth: dense.outputWidth,
       outputChannels: dense.outputChannels, outputStride: 1,
       phases: [WinogradPhase(row: 0, column: 0, tapRows: taps, tapColumns: taps)], transposed: false,
-      kernel: Self.taps)
+      kernel: Self.taps, filledFrom: 4 * shape.inputChannels)
   }
 
   /// Floats of the dense map of all images, and of the dense filter.

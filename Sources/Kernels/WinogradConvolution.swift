@@ -14,6 +14,8 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
   /// Distances from a point's matrix to the next point's.
   private let inputSlice, productSlice, filterSlice: Int
   private let workspace: Int
+  /// Input channels of the filter transformed at a time.
+  private static var rowsAtOnce: Int { 8 }
 
   init(_ problem: WinogradProblem, threads: Int) {
     self.problem = problem
@@ -34,7 +36,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
         step: Tile.outputs)
     }
     tilesOfImage = rows * columns
-    depth = reads.count * problem.inputChannels
+    depth = reads.count * problem.usedChannels
     phasePanels = (problem.outputChannels + 15) / 16
     panels = writes.count * phasePanels
     let tiles = problem.images * tilesOfImage
@@ -45,13 +47,14 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce) = (min(count, tiles), panels)
     case .channels(let count): (tilesAtOnce, panelsAtOnce) = (tiles, count / 16)
     }
-    inputRow = oddLines(depth)
+    inputRow = oddLines(reads.count * problem.inputChannels)
     productRow = oddLines(panelsAtOnce * 16)
     inputSlice = oddLines(tilesAtOnce * inputRow)
     productSlice = oddLines(tilesAtOnce * productRow)
     filterSlice = oddLines(depth * panelsAtOnce * 16)
     let transform = WinogradTransform<Tile>.workspaceFloats(channels: problem.inputChannels)
-    workspace = oddLines(max(transform, Tile.taps * Tile.taps * 8 * 16 + Tile.points * 8))
+    workspace = oddLines(
+      max(transform, Tile.taps * Tile.taps * Self.rowsAtOnce * 16 + WinogradTransform<Tile>.filterWorkspaceFloats))
   }
 
   private var inputFloats: Int { Tile.points * inputSlice }
@@ -132,7 +135,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
   ) {
     for point in 0..<Tile.points {
       let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, side: Tile.side)
-      let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.inputChannels)
+      let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.usedChannels)
       for panel in range {
         let place = products + point * productSlice + (panel - range.lowerBound) * 16
         if writes.count > 1 && !problem.phases[panel / phasePanels].reaches(point, side: Tile.side) {
@@ -168,30 +171,31 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     _ range: Range<Int>, from: Int, _ filter: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>,
     _ space: UnsafeMutablePointer<Float>
   ) {
-    let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
+    let (inputs, outputs, used) = (problem.inputChannels, problem.outputChannels, problem.usedChannels)
     let inPlace = !problem.transposed && problem.phases.count == 1
     for phase in reads.indices {
-      for k in stride(from: 0, to: inputs, by: 8) {
-        let count = min(8, inputs - k)
+      for k in stride(from: 0, to: used, by: Self.rowsAtOnce) {
+        let count = min(Self.rowsAtOnce, used - k)
         for panel in range {
-          let target = u + ((panel - from) * depth + phase * inputs + k) * 16
+          let target = u + ((panel - from) * depth + phase * used + k) * 16
           if inPlace && panel * 16 + 16 <= outputs {
             WinogradTransform<Tile>.filter(
               count: count, g: filter + k * outputs + panel * 16, rowStride: outputs, tapStride: inputs * outputs,
               u: target, slice: filterSlice, workspace: space)
           } else {
-            let taps = space + Tile.points * 8
+            let taps = space + WinogradTransform<Tile>.filterWorkspaceFloats
             let writing = problem.phases[writes.count == 1 ? phase : panel / phasePanels]
             gather(writing, panel % phasePanels * 16, k, count, filter, taps)
             WinogradTransform<Tile>.filter(
-              count: count, g: taps, rowStride: 16, tapStride: 128, u: target, slice: filterSlice, workspace: space)
+              count: count, g: taps, rowStride: 16, tapStride: Self.rowsAtOnce * 16, u: target, slice: filterSlice,
+              workspace: space)
           }
         }
       }
     }
   }
 
-  /// taps[tap][8][16] of a phase, `count` input channels from k on and 16 output channels from o on; zeros right of the
+  /// taps[tap][rows at once][16] of a phase, `count` input channels from k on and 16 output channels from o on; zeros right of the
   /// last channel and for taps that the phase lacks.
   private func gather(
     _ phase: WinogradPhase, _ o: Int, _ k: Int, _ count: Int, _ filter: UnsafePointer<Float>,
@@ -201,9 +205,9 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     let columns = min(16, outputs - o)
     for i in 0..<Tile.taps {
       for j in 0..<Tile.taps {
-        let target = taps + (i * Tile.taps + j) * 128
+        let target = taps + (i * Tile.taps + j) * Self.rowsAtOnce * 16
         guard let row = phase.tapRows[i], let column = phase.tapColumns[j] else {
-          target.update(repeating: 0, count: 128)
+          target.update(repeating: 0, count: Self.rowsAtOnce * 16)
           continue
         }
         let source = filter + (row * problem.kernel + column) * inputs * outputs

@@ -42,23 +42,27 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
         }
       })
     tilesOfImage = rows * columns
-    depth = reads.count * problem.inputChannels
+    depth = reads.count * problem.usedChannels
     panels = (problem.outputChannels + 15) / 16
     let tiles = problem.images * tilesOfImage
     blocking = WinogradBlocking(
       tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads,
-      blockFloats: WinogradBlocking.streamed)
+      blockFloats: Tile.points * depth * panels * 16 > WinogradBlocking.cached / 2
+        ? WinogradBlocking.streamed : WinogradBlocking.cached)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (min(count, tiles), panels, depth)
     case .channels(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (tiles, count / 16, min(48, depth))
     }
-    inputRow = oddLines(depth)
+    inputRow = oddLines(reads.count * problem.inputChannels)
     inputSlice = oddLines(tilesAtOnce * inputRow + 8)
     outputPanel = tilesAtOnce * 16
     outputSlice = oddLines(panelsAtOnce * outputPanel)
     sumRow = oddLines(panelsAtOnce * 16)
     sumSlice = oddLines(inputsAtOnce * sumRow)
-    workspace = oddLines(WinogradTransform<Tile>.workspaceFloats(channels: problem.inputChannels))
+    workspace = oddLines(
+      max(
+        WinogradTransform<Tile>.workspaceFloats(channels: problem.inputChannels),
+        WinogradTransform<Tile>.filterWorkspaceFloats))
   }
 
   private var inputFloats: Int { Tile.points * inputSlice }
@@ -159,7 +163,7 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     for point in 0..<Tile.points {
       let phases = reads.count == 1 ? 0..<1 : problem.phases.reached(point, side: Tile.side)
       let rows = inputs.clamped(
-        to: phases.lowerBound * problem.inputChannels..<phases.upperBound * problem.inputChannels)
+        to: phases.lowerBound * problem.usedChannels..<phases.upperBound * problem.usedChannels)
       if rows.isEmpty { continue }
       for panel in 0..<panels {
         RegisterBlock.multiplyTransposed(
@@ -178,8 +182,8 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
   ) {
     let first = range.lowerBound * 16
     for phase in reads.indices {
-      let start = phase * problem.inputChannels
-      let own = inputs.clamped(to: start..<start + problem.inputChannels)
+      let start = phase * problem.usedChannels
+      let own = inputs.clamped(to: start..<start + problem.usedChannels)
       if own.isEmpty { continue }
       WinogradTransform<Tile>.filterGradient(
         inputs: own.count, count: min(range.count * 16, problem.outputChannels - first),

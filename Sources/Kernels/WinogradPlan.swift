@@ -30,6 +30,10 @@ struct WinogradProblem {
   let transposed: Bool
   /// Rows (and columns) of the stored filter.
   var kernel = 3
+  /// Channels of the map that is read which are not filled up with zeros: the first of each pixel.
+  var usedChannels: Int { filledFrom ?? inputChannels }
+  /// Where the zeros begin, for a map with a single phase.
+  var filledFrom: Int?
 
   /// Phases of the map that is read, whose channels are summed over side by side; and of the map that is written.
   var inputPhases: [WinogradPhase] { outputStride == 1 ? phases : [phases[0]] }

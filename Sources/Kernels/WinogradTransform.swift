@@ -94,16 +94,37 @@ enum WinogradTransform<Tile: WinogradTile> {
       let height = min(m, (view.height - y + view.stride - 1) / view.stride)
       let width = min(m, (view.width - x + view.stride - 1) / view.stride)
       for channel in Swift.stride(from: 0, to: count, by: 8) {
+        if channel & 8 == 0 {
+          for i in 0..<m {
+            let line = corner + i * view.width * pixel + channel
+            for j in 0..<m { prefetch(line + j * pixel) }
+          }
+        }
         for j in 0..<n {
           Tile.output(
             { load8(source + channel + ($0 * n + j) * slice) }, { store8($1, workspace + ($0 * n + j) * 8) })
         }
         let lanes = min(8, count - channel)
-        for i in 0..<max(height, 0) {
-          let line = corner + i * view.width * pixel + channel
-          Tile.output(
-            { load8(workspace + (i * n + $0) * 8) },
-            { j, value in if j < width { put(value, line + j * pixel, lanes: lanes, accumulate: accumulate) } })
+        let isWhole = height == m && width == m && lanes == 8
+        if isWhole && !accumulate {
+          for i in 0..<m {
+            let line = corner + i * view.width * pixel + channel
+            Tile.output({ load8(workspace + (i * n + $0) * 8) }, { store8($1, line + $0 * pixel) })
+          }
+        } else if isWhole {
+          for i in 0..<m {
+            let line = corner + i * view.width * pixel + channel
+            Tile.output(
+              { load8(workspace + (i * n + $0) * 8) },
+              { store8(load8(line + $0 * pixel) + $1, line + $0 * pixel) })
+          }
+        } else {
+          for i in 0..<max(height, 0) {
+            let line = corner + i * view.width * pixel + channel
+            Tile.output(
+              { load8(workspace + (i * n + $0) * 8) },
+              { j, value in if j < width { put(value, line + j * pixel, lanes: lanes, accumulate: accumulate) } })
+          }
         }
       }
     }
@@ -124,13 +145,21 @@ enum WinogradTransform<Tile: WinogradTile> {
       for channel in Swift.stride(from: 0, to: (count + 15) / 16 * 16, by: 8) {
         let lanes = min(8, count - channel)
         let target = row + channel / 16 * panelStride + channel % 16
-        for j in 0..<m {
-          Tile.outputGradient(
-            { i in
-              guard i < height, j < width, lanes > 0 else { return SIMD8(repeating: 0) }
-              let source = corner + (i * view.width + j) * channels + channel
-              return lanes == 8 ? load8(source) : loadFirst(lanes, source)
-            }, { store8($1, workspace + ($0 * n + j) * 8) })
+        if height == m && width == m && lanes == 8 {
+          for j in 0..<m {
+            let column = corner + j * channels + channel
+            Tile.outputGradient(
+              { load8(column + $0 * view.width * channels) }, { store8($1, workspace + ($0 * n + j) * 8) })
+          }
+        } else {
+          for j in 0..<m {
+            Tile.outputGradient(
+              { i in
+                guard i < height, j < width, lanes > 0 else { return SIMD8(repeating: 0) }
+                let source = corner + (i * view.width + j) * channels + channel
+                return lanes == 8 ? load8(source) : loadFirst(lanes, source)
+              }, { store8($1, workspace + ($0 * n + j) * 8) })
+          }
         }
         for i in 0..<n {
           Tile.outputGradient(
@@ -140,6 +169,9 @@ enum WinogradTransform<Tile: WinogradTile> {
     }
   }
 
+  /// Floats of `filter`'s intermediate tile.
+  static var filterWorkspaceFloats: Int { Tile.side * Tile.taps * 16 }
+
   /// u[point][k][16] = G g G' for `count` k, from g[tap][k][16] with rows k `rowStride` apart and taps `tapStride`.
   static func filter(
     count: Int, g: UnsafePointer<Float>, rowStride: Int, tapStride: Int, u: UnsafeMutablePointer<Float>, slice: Int,
@@ -147,13 +179,23 @@ enum WinogradTransform<Tile: WinogradTile> {
   ) {
     let (n, r) = (Tile.side, Tile.taps)
     for k in 0..<count {
-      for half in Swift.stride(from: 0, to: 16, by: 8) {
-        let (source, target) = (g + k * rowStride + half, u + k * 16 + half)
-        for j in 0..<r {
-          Tile.filter({ load8(source + ($0 * r + j) * tapStride) }, { store8($1, workspace + ($0 * n + j) * 8) })
+      let (source, target) = (g + k * rowStride, u + k * 16)
+      // Both halves of a cache line at once: the taps lie a multiple of 4096 bytes apart in large filters, in one set
+      // of the first-level cache, and would push each other out in between.
+      let later = k + 3 < count ? source + 3 * rowStride : source + 16 + (3 - count) * rowStride
+      for j in 0..<r {
+        for i in 0..<r { prefetch(later + (i * r + j) * tapStride) }
+        for half in 0..<2 {
+          Tile.filter(
+            { load8(source + half * 8 + ($0 * r + j) * tapStride) },
+            { store8($1, workspace + (($0 * r + j) * 2 + half) * 8) })
         }
-        for i in 0..<n {
-          Tile.filter({ load8(workspace + (i * n + $0) * 8) }, { store8($1, target + (i * n + $0) * slice) })
+      }
+      for i in 0..<n {
+        for half in 0..<2 {
+          Tile.filter(
+            { load8(workspace + ((i * r + $0) * 2 + half) * 8) },
+            { store8($1, target + half * 8 + (i * n + $0) * slice) })
         }
       }
     }
@@ -169,27 +211,34 @@ enum WinogradTransform<Tile: WinogradTile> {
   ) {
     let (n, r) = (Tile.side, Tile.taps)
     for input in 0..<inputs {
-      for channel in Swift.stride(from: 0, to: count, by: 8) {
-        let source = u + input * rowStride + channel
-        for j in 0..<n {
-          Tile.filterGradient(
-            { i in
-              var sum = load8(source + (i * n + j) * slice)
-              if parts > 1 {
-                for part in 1..<parts { sum += load8(source + part * partStride + (i * n + j) * slice) }
-              }
-              return sum
-            }, { store8($1, workspace + ($0 * n + j) * 8) })
+      // As in `filter`, both vectors of a cache line at once, and the lines of the taps asked for in time.
+      for line in Swift.stride(from: 0, to: count, by: 16) {
+        let target = gradient + input * gradientRow + line
+        let vectors = min(2, (count - line + 7) / 8)
+        for tap in 0..<r * r where taps[tap] >= 0 { prefetch(target + taps[tap]) }
+        for half in 0..<vectors {
+          let source = u + input * rowStride + line + half * 8
+          for j in 0..<n {
+            Tile.filterGradient(
+              { i in
+                var sum = load8(source + (i * n + j) * slice)
+                if parts > 1 {
+                  for part in 1..<parts { sum += load8(source + part * partStride + (i * n + j) * slice) }
+                }
+                return sum
+              }, { store8($1, workspace + (($0 * n + j) * 2 + half) * 8) })
+          }
         }
-        let target = gradient + input * gradientRow + channel
-        let lanes = min(8, count - channel)
         for i in 0..<r {
-          Tile.filterGradient(
-            { load8(workspace + (i * n + $0) * 8) },
-            { j, value in
-              let tap = taps[i * r + j]
-              if tap >= 0 { put(value, target + tap, lanes: lanes, accumulate: false) }
-            })
+          for half in 0..<vectors {
+            let lanes = min(8, count - line - half * 8)
+            Tile.filterGradient(
+              { load8(workspace + ((i * n + $0) * 2 + half) * 8) },
+              { j, value in
+                let tap = taps[i * r + j]
+                if tap >= 0 { put(value, target + half * 8 + tap, lanes: lanes, accumulate: false) }
+              })
+          }
         }
       }
     }
