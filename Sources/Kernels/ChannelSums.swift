@@ -4,14 +4,18 @@ public enum ChannelSums {
   /// Rows are taken in blocks that stay in the first-level cache while their channels are visited eight at a time.
   private static func blockRows(_ channels: Int) -> Int { max(8, 4096 / max(channels, 1)) }
 
-  /// sums[c] = Σ x[r, c], squares[c] = Σ x[r, c]²; both are overwritten.
-  /// - Parameter partials: room for `team.threads * 2 * channels` doubles.
+  /// sums[c] (+)= Σ x[r, c], squares[c] (+)= Σ x[r, c]².
+  /// - Parameters:
+  ///   - accumulate: adds to the sums instead of overwriting them.
+  ///   - partials: room for `team.threads * 2 * channels` doubles.
   public static func moments(
-    _ x: UnsafePointer<Float>, rows: Int, channels: Int, sums: UnsafeMutablePointer<Double>,
+    _ x: UnsafePointer<Float>, rows: Int, channels: Int, accumulate: Bool = false, sums: UnsafeMutablePointer<Double>,
     squares: UnsafeMutablePointer<Double>, partials: UnsafeMutablePointer<Double>, team: ThreadTeam
   ) {
-    reduce(rows: rows, channels: channels, first: sums, second: squares, partials: partials, team: team) {
-      range, first, second in
+    reduce(
+      rows: rows, channels: channels, accumulate: accumulate, first: sums, second: squares, partials: partials,
+      team: team
+    ) { range, first, second in
       momentsOfRows(x, range, channels, first, second)
     }
   }
@@ -46,12 +50,15 @@ public enum ChannelSums {
   }
 
   private static func reduce(
-    rows: Int, channels: Int, first: UnsafeMutablePointer<Double>, second: UnsafeMutablePointer<Double>,
+    rows: Int, channels: Int, accumulate: Bool = false, first: UnsafeMutablePointer<Double>,
+    second: UnsafeMutablePointer<Double>,
     partials: UnsafeMutablePointer<Double>, team: ThreadTeam,
     _ body: (Range<Int>, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void
   ) {
-    first.update(repeating: 0, count: channels)
-    second.update(repeating: 0, count: channels)
+    if !accumulate {
+      first.update(repeating: 0, count: channels)
+      second.update(repeating: 0, count: channels)
+    }
     if team.threads == 1 { return body(0..<rows, first, second) }
     partials.update(repeating: 0, count: team.threads * 2 * channels)
     team.run { thread in

@@ -50,6 +50,11 @@ public final class Convolution {
   private let algorithms: [ConvolutionPass: ConvolutionAlgorithm]
   private let forwardPlan, inputPlan: ConvolutionPlan<CorrelationCall>
   private let filterPlan: ConvolutionPlan<FilterGradientCall>
+  /// Images that a piece of `forward` and of `filterGradient` should have, for what is computed before or after it to
+  /// be in the caches still; all where the algorithm wants them together.
+  public let forwardPiece, filterGradientPiece: Int
+  /// Floats of a piece's two maps for each thread: three quarters of a megabyte.
+  private static let pieceFloats = 196_608
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
   public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
@@ -65,6 +70,11 @@ public final class Convolution {
     forwardPlan = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
     inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
     filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
+    var even = max(team.threads, Self.pieceFloats * team.threads / (shape.inputSize + shape.outputSize))
+    let pieces = (shape.images + even - 1) / even
+    even = (shape.images + pieces - 1) / pieces
+    forwardPiece = forwardPlan.takesPieces ? even : shape.images
+    filterGradientPiece = filterPlan.takesPieces ? even : shape.images
     scratch.reserve(
       max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats))
   }
@@ -73,13 +83,17 @@ public final class Convolution {
   public func algorithm(_ pass: ConvolutionPass) -> ConvolutionAlgorithm { algorithms[pass]! }
 
   /// output[images, outputHeight, outputWidth, outputChannels] = input[images, height, width, inputChannels] * filter.
+  /// - Parameter keepsFilter: whether it is the next piece after a call with the same filter, and nothing has used the
+  ///   scratch since.
   public func forward(
-    images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
+    images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>,
+    keepsFilter: Bool = false
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
     forwardPlan.run(
-      CorrelationCall(images: images, input: input, filter: filter, output: output, accumulate: false), team,
-      scratch.pointer)
+      CorrelationCall(
+        images: images, input: input, filter: filter, output: output, accumulate: false, keepsFilter: keepsFilter),
+      team, scratch.pointer)
   }
 
   /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
@@ -95,14 +109,19 @@ public final class Convolution {
   }
 
   /// filterGradient[kernel, kernel, inputChannels, outputChannels] = the gradient of sum(output * outputGradient).
+  /// - Parameters:
+  ///   - isFirst: whether the images are the first piece; later ones add to it.
+  ///   - isLast: whether they are the last piece; the gradient is complete after it only, and nothing may use the
+  ///     scratch before.
   public func filterGradient(
     images: Int, input: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>,
-    filterGradient: UnsafeMutablePointer<Float>
+    filterGradient: UnsafeMutablePointer<Float>, isFirst: Bool = true, isLast: Bool = true
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
     filterPlan.run(
       FilterGradientCall(
-        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient), team,
-      scratch.pointer)
+        images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient,
+        isFirst: isFirst, isLast: isLast),
+      team, scratch.pointer)
   }
 }

@@ -4,11 +4,15 @@ struct CorrelationCall: @unchecked Sendable {
   let input, filter: UnsafePointer<Float>
   let output: UnsafeMutablePointer<Float>
   let accumulate: Bool
+  /// Whether the memory still has what the call before packed of the same filter.
+  var keepsFilter = false
 }
 
 /// A planned forward pass or input gradient: output (+)= the correlation of input with the filter.
 protocol CorrelationKernel {
   var scratchFloats: Int { get }
+  /// Whether a few images at a time cost no more than all at once.
+  var takesPieces: Bool { get }
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
 }
 
@@ -17,11 +21,17 @@ struct FilterGradientCall: @unchecked Sendable {
   let images: Int
   let input, outputGradient: UnsafePointer<Float>
   let filterGradient: UnsafeMutablePointer<Float>
+  /// Whether the images are the first and the last of those that the gradient is summed over; the memory keeps sums in
+  /// between.
+  var isFirst = true
+  var isLast = true
 }
 
 /// A planned filter gradient, which overwrites.
 protocol FilterGradientKernel {
   var scratchFloats: Int { get }
+  /// Whether a few images at a time cost no more than all at once.
+  var takesPieces: Bool { get }
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
 }
 
@@ -29,20 +39,25 @@ protocol FilterGradientKernel {
 /// call unspecialised transforms.
 struct ConvolutionPlan<Call> {
   let scratchFloats: Int
+  let takesPieces: Bool
   let run: (Call, ThreadTeam, UnsafeMutablePointer<Float>) -> Void
 }
 
 extension ConvolutionPlan where Call == CorrelationCall {
   @inline(__always)
   init<Kernel: CorrelationKernel>(_ kernel: Kernel) {
-    self.init(scratchFloats: kernel.scratchFloats) { kernel.run($0, team: $1, memory: $2) }
+    self.init(scratchFloats: kernel.scratchFloats, takesPieces: kernel.takesPieces) {
+      kernel.run($0, team: $1, memory: $2)
+    }
   }
 }
 
 extension ConvolutionPlan where Call == FilterGradientCall {
   @inline(__always)
   init<Kernel: FilterGradientKernel>(_ kernel: Kernel) {
-    self.init(scratchFloats: kernel.scratchFloats) { kernel.run($0, team: $1, memory: $2) }
+    self.init(scratchFloats: kernel.scratchFloats, takesPieces: kernel.takesPieces) {
+      kernel.run($0, team: $1, memory: $2)
+    }
   }
 }
 
@@ -91,6 +106,7 @@ extension ConvolutionAlgorithm {
 
 /// A 1x1 convolution of stride 1: one product, input pixels by channels, nothing copied.
 struct MatrixCorrelation: CorrelationKernel {
+  let takesPieces = true
   private let pixels, from, to, stored: Int
   private let backward: Bool
   let scratchFloats: Int
@@ -114,6 +130,7 @@ struct MatrixCorrelation: CorrelationKernel {
 
 /// The filter gradient of a 1x1 convolution of stride 1.
 struct MatrixFilterGradient: FilterGradientKernel {
+  let takesPieces = true
   private let pixels, inputs, outputs: Int
   let scratchFloats: Int
 
@@ -127,6 +144,6 @@ struct MatrixFilterGradient: FilterGradientKernel {
     MatrixMultiply.run(
       m: inputs, n: outputs, k: call.images * pixels, a: call.input, lda: inputs, aTransposed: true,
       b: call.outputGradient, ldb: outputs, bTransposed: false, c: call.filterGradient, ldc: outputs,
-      accumulate: false, team: team, memory: memory)
+      accumulate: !call.isFirst, team: team, memory: memory)
   }
 }

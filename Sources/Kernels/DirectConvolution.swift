@@ -58,6 +58,7 @@ struct DirectPhase {
 /// Convolution as an implicit matrix product: the rows of the left factor are the windows themselves, read in place
 /// from a bordered copy of a few images; no patch is ever written. Serves every kernel, stride and padding.
 struct DirectConvolution: CorrelationKernel {
+  let takesPieces = true
   private let map: BorderedMap
   private let phases: [DirectPhase]
   private let imagesAtOnce: Int
@@ -159,9 +160,11 @@ struct DirectConvolution: CorrelationKernel {
   }
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
-    team.run { thread in
-      for phase in phases {
-        pack(phase, team.share(of: panels, thread: thread), call.filter, memory + phase.filterOffset)
+    if !call.keepsFilter {
+      team.run { thread in
+        for phase in phases {
+          pack(phase, team.share(of: panels, thread: thread), call.filter, memory + phase.filterOffset)
+        }
       }
     }
     team.run { thread in

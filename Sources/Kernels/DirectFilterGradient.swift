@@ -1,6 +1,7 @@
 /// The filter gradient as an implicit matrix product: windows (transposed) times output gradients, the windows of a
 /// few dozen pixels copied at a time.
 struct DirectFilterGradient: FilterGradientKernel {
+  let takesPieces = true
   private let shape: ConvolutionShape
   private let map: BorderedMap
   private let imagesAtOnce: Int
@@ -67,7 +68,9 @@ struct DirectFilterGradient: FilterGradientKernel {
           for row in stride(from: share.lowerBound, to: share.upperBound, by: Self.rowsAtOnce) {
             let height = min(Self.rowsAtOnce, share.upperBound - row)
             gather(row, height, source, reads.pointer + pixel, chunk, windows)
-            multiply(row, height, chunk, windows, gradients, call.filterGradient, accumulate: first + pixel > 0)
+            multiply(
+              row, height, chunk, windows, gradients, call.filterGradient,
+              accumulate: first + pixel > 0 || !call.isFirst)
           }
         }
       }

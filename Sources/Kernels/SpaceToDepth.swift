@@ -97,6 +97,7 @@ struct SpaceToDepth: Sendable {
 
 /// The forward pass of a 7x7 convolution of stride 2 by dense 5x5 tiles.
 struct SpaceToDepthConvolution: CorrelationKernel {
+  var takesPieces: Bool { kernel.takesPieces }
   private let rearranged: SpaceToDepth
   private let kernel: WinogradConvolution<WinogradTile5>
 
@@ -110,16 +111,18 @@ struct SpaceToDepthConvolution: CorrelationKernel {
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     let (map, filter) = (memory, memory + rearranged.mapFloats)
     rearranged.map(images: call.images, call.input, map, team: team)
-    rearranged.filter(call.filter, filter)
+    if !call.keepsFilter { rearranged.filter(call.filter, filter) }
     kernel.run(
       CorrelationCall(
-        images: call.images, input: map, filter: filter, output: call.output, accumulate: call.accumulate),
+        images: call.images, input: map, filter: filter, output: call.output, accumulate: call.accumulate,
+        keepsFilter: call.keepsFilter),
       team: team, memory: filter + rearranged.filterFloats)
   }
 }
 
 /// The filter gradient of a 7x7 convolution of stride 2 by dense 5x5 tiles.
 struct SpaceToDepthFilterGradient: FilterGradientKernel {
+  let takesPieces = false
   private let rearranged: SpaceToDepth
   private let kernel: WinogradFilterGradient<WinogradTile5>
 

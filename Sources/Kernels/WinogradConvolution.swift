@@ -69,6 +69,8 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     }
   }
 
+  var takesPieces: Bool { if case .tiles = blocking { true } else { false } }
+
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {
     case .tiles: runByTiles(call, team, memory)
@@ -78,9 +80,11 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
 
   private func runByTiles(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
     let own = inputFloats + productFloats + workspace
-    team.run { thread in
-      let space = memory + filterFloats + thread * own
-      transformFilter(team.share(of: panels, thread: thread), from: 0, call.filter, memory, space)
+    if !call.keepsFilter {
+      team.run { thread in
+        let space = memory + filterFloats + thread * own
+        transformFilter(team.share(of: panels, thread: thread), from: 0, call.filter, memory, space)
+      }
     }
     team.run { thread in
       let v = memory + filterFloats + thread * own

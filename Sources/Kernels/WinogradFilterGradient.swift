@@ -77,6 +77,8 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     }
   }
 
+  var takesPieces: Bool { if case .tiles = blocking { true } else { false } }
+
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {
     case .tiles: runByTiles(call, team, memory)
@@ -91,14 +93,15 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
       let sum = memory + thread * own
       let (v, z) = (sum + sumFloats, sum + sumFloats + inputFloats)
       let share = team.share(of: call.images * tilesOfImage, thread: thread)
-      if share.isEmpty { sum.update(repeating: 0, count: sumFloats) }
+      if share.isEmpty && call.isFirst { sum.update(repeating: 0, count: sumFloats) }
       for first in stride(from: share.lowerBound, to: share.upperBound, by: tilesAtOnce) {
         let range = first..<min(first + tilesAtOnce, share.upperBound)
         transformInput(range, call.input, v, z + outputFloats)
         transformOutputGradient(range, call.outputGradient, 0..<panels, z)
-        addProducts(range.count, 0..<depth, v, panels, z, sum, accumulate: first > share.lowerBound)
+        addProducts(range.count, 0..<depth, v, panels, z, sum, accumulate: first > share.lowerBound || !call.isFirst)
       }
     }
+    guard call.isLast else { return }
     team.run { thread in
       let inputs = team.share(of: depth, thread: thread)
       finish(

@@ -69,32 +69,44 @@ package final class BatchNorm: Normalization {
     partials.deallocate()
   }
 
-  package func forward(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
-  ) throws {
-    try settle(x, images: images, weights: weights)
-    normalize(x, residual: residual, relu: relu, output: output, images: images)
+  package func observe(_ x: UnsafePointer<Float>, images: Range<Int>) {
+    guard context.phase == .training else { return }
+    eachSegment(images) { segment, rows in
+      let (sum, squares) = segmentSums(segment)
+      ChannelSums.moments(
+        x + rows.lowerBound * channels, rows: rows.count, channels: channels,
+        accumulate: rows.lowerBound > segment * imagesPerSegment * rowsPerImage, sums: sum, squares: squares,
+        partials: partials, team: context.team)
+    }
   }
 
-  /// Takes the statistics that the phase asks for: the batch's, or the running ones.
-  private func settle(_ x: UnsafePointer<Float>, images: Int, weights: Weights) throws {
+  /// Takes the statistics that the phase asks for: those of the batch, which has been observed, or the running ones.
+  package func settle(images: Int, weights: Weights) throws {
     switch context.phase {
     case .training:
       precondition(images == context.layout.images, "a training pass takes the whole local batch")
-      try measure(x, weights: weights)
+      try pool()
+      for view in 0..<owners / segmentsPerView { settle(view, weights: weights) }
     case .evaluation:
       useRunning(weights)
     }
   }
 
-  /// output = the max-pooling of relu(norm(x)) of maps of `height` x `width`; measures and keeps the statistics as
-  /// `forward`.
-  package func forwardPooled(
+  /// The rows of a range of images, by the segment whose statistics are theirs; in evaluation, all by the first.
+  private func eachSegment(_ images: Range<Int>, _ body: (_ segment: Int, _ rows: Range<Int>) -> Void) {
+    let all = images.lowerBound * rowsPerImage..<images.upperBound * rowsPerImage
+    guard context.phase == .training, !images.isEmpty else { return body(0, all) }
+    let rows = imagesPerSegment * rowsPerImage
+    for segment in images.lowerBound / imagesPerSegment...(images.upperBound - 1) / imagesPerSegment {
+      body(segment, all.clamped(to: segment * rows..<(segment + 1) * rows))
+    }
+  }
+
+  /// output = the max-pooling of relu(norm(x)) of maps of `height` x `width`.
+  package func applyPooled(
     _ x: UnsafePointer<Float>, height: Int, width: Int, output: UnsafeMutablePointer<Float>,
     chosen: UnsafeMutablePointer<UInt8>?, images: Int, weights: Weights
-  ) throws {
-    try settle(x, images: images, weights: weights)
+  ) {
     let training = context.phase == .training
     let count = training ? imagesPerSegment : images
     let pooled = Pooling.pooledSize(height) * Pooling.pooledSize(width) * channels
@@ -106,21 +118,16 @@ package final class BatchNorm: Normalization {
     }
   }
 
-  package func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
-    normalize(x, residual: nil, relu: true, output: output, images: images)
-  }
-
-  private func normalize(
+  package func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int
+    images: Range<Int>, weights: Weights
   ) {
-    let training = context.phase == .training
-    let rows = (training ? imagesPerSegment : images) * rowsPerImage
-    for segment in 0..<(training ? segments : 1) {
-      let at = segment * rows * channels
+    eachSegment(images) { segment, rows in
+      let at = rows.lowerBound * channels
       ChannelNormalize.forward(
-        x + at, affine: affine(segment), residual: residual.map { $0 + at }, relu: relu, output: output + at,
-        rows: rows, channels: channels, team: context.team)
+        x + at, affine: affine(segment), residual: residual.map { $0 + at }, relu: relu,
+        output: output + (at - images.lowerBound * rowsPerImage * channels), rows: rows.count, channels: channels,
+        team: context.team)
     }
   }
 
@@ -176,18 +183,6 @@ package final class BatchNorm: Normalization {
       gammaGradient[c] = Float(product)
       betaGradient[c] = Float(sum)
     }
-  }
-
-  private func measure(_ x: UnsafePointer<Float>, weights: Weights) throws {
-    let rows = imagesPerSegment * rowsPerImage
-    for segment in 0..<segments {
-      let (sum, squares) = segmentSums(segment)
-      ChannelSums.moments(
-        x + segment * rows * channels, rows: rows, channels: channels, sums: sum, squares: squares,
-        partials: partials, team: context.team)
-    }
-    try pool()
-    for view in 0..<owners / segmentsPerView { settle(view, weights: weights) }
   }
 
   /// Adds up the sums of all that share statistics: segments of joint views, then the ranks of the scope.

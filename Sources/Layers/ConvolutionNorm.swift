@@ -13,8 +13,9 @@ package final class ConvolutionNorm {
   var outputFloats: Int { shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels }
   var inputFloats: Int { shape.images * shape.height * shape.width * shape.inputChannels }
 
-  /// - Parameter standardized: whether the convolution computes with standardised weights.
-  /// - Parameter role: where the convolution's output goes in a network that keeps nothing.
+  /// - Parameters:
+  ///   - standardized: whether the convolution computes with standardised weights.
+  ///   - role: where the convolution's output goes in a network that keeps nothing.
   package init(
     convolution name: String, norm normName: String, _ kind: NormKind, standardized: Bool, shape: ConvolutionShape,
     sharedAs role: SharedMaps.Role, plan: ParameterPlan, context: NetworkContext
@@ -33,55 +34,80 @@ package final class ConvolutionNorm {
       shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels, otherwise: role)
   }
 
-  /// output = relu?(norm(convolution(input)) (+ residual)).
-  package func forward(
-    _ input: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
-  ) throws {
-    convolve(input, images: images, weights: weights)
-    try context.clock.measure(.norm) {
-      try norm.forward(
-        sum.pointer, residual: residual, relu: relu, output: output, images: images, weights: weights)
+  /// Floats of the map that a unit's activation is put in for this one to read, a piece at a time.
+  var activationFloats: Int {
+    max(convolution.forwardPiece, context.keepsActivations ? convolution.filterGradientPiece : 0) * shape.inputSize
+  }
+
+  /// Computes the convolution and the statistics of the norm behind it, a few images at a time: each piece of the input
+  /// is normalised before and each piece of the output is summed up after, while the caches have it. What follows is
+  /// `normalize`, or another unit that takes this one as its input.
+  package func forward(_ input: UnitInput, images: Int, weights: Weights) throws {
+    let weightsInUse = context.clock.measure(.convolutionForward) {
+      standardization?.standardize(weights.value(filter))
+      return filterInUse(weights)
+    }
+    for first in stride(from: 0, to: images, by: convolution.forwardPiece) {
+      let piece = first..<min(first + convolution.forwardPiece, images)
+      let source = source(input, piece, weights)
+      context.clock.measure(.convolutionForward) {
+        convolution.forward(
+          images: piece.count, input: source, filter: weightsInUse, output: sum.pointer + first * shape.outputSize,
+          keepsFilter: first > 0)
+      }
+      context.clock.measure(.norm) { norm.observe(sum.pointer, images: piece) }
+    }
+    try context.clock.measure(.norm) { try norm.settle(images: images, weights: weights) }
+  }
+
+  /// output = relu?(norm(convolution(input)) (+ residual)) of the last forward pass.
+  package func normalize(
+    residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  ) {
+    context.clock.measure(.norm) {
+      norm.apply(
+        sum.pointer, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
     }
   }
 
-  /// output = the max-pooling of relu(norm(convolution(input))); see `Pooling.maxForward`. Batch norm and ReLU join the
-  /// pooling's own pass.
+  /// output = the max-pooling of relu(norm(convolution(input))) of the last forward pass; see `Pooling.maxForward`.
+  /// Batch norm and ReLU join the pooling's own pass.
   /// - Parameter activation: room for relu(norm(...)), for other norms.
-  package func forwardPooled(
-    _ input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, chosen: UnsafeMutablePointer<UInt8>?,
+  package func normalizePooled(
+    output: UnsafeMutablePointer<Float>, chosen: UnsafeMutablePointer<UInt8>?,
     activation: UnsafeMutablePointer<Float>, images: Int, weights: Weights
-  ) throws {
-    guard let batchNorm = norm as? BatchNorm else {
-      try forward(input, residual: nil, relu: true, output: activation, images: images, weights: weights)
-      return context.clock.measure(.pooling) {
-        Pooling.maxForward(
-          activation, images: images, height: shape.outputHeight, width: shape.outputWidth,
-          channels: shape.outputChannels, output: output, chosen: chosen, team: context.team)
+  ) {
+    if let batchNorm = norm as? BatchNorm {
+      return context.clock.measure(.norm) {
+        batchNorm.applyPooled(
+          sum.pointer, height: shape.outputHeight, width: shape.outputWidth, output: output, chosen: chosen,
+          images: images, weights: weights)
       }
     }
-    convolve(input, images: images, weights: weights)
-    try context.clock.measure(.norm) {
-      try batchNorm.forwardPooled(
-        sum.pointer, height: shape.outputHeight, width: shape.outputWidth, output: output, chosen: chosen,
-        images: images, weights: weights)
+    normalize(residual: nil, relu: true, output: activation, images: images, weights: weights)
+    context.clock.measure(.pooling) {
+      Pooling.maxForward(
+        activation, images: images, height: shape.outputHeight, width: shape.outputWidth,
+        channels: shape.outputChannels, output: output, chosen: chosen, team: context.team)
     }
   }
 
-  private func convolve(_ input: UnsafePointer<Float>, images: Int, weights: Weights) {
-    context.clock.measure(.convolutionForward) {
-      standardization?.standardize(weights.value(filter))
-      convolution.forward(images: images, input: input, filter: filterInUse(weights), output: sum.pointer)
+  /// A piece of what the unit reads.
+  private func source(_ input: UnitInput, _ piece: Range<Int>, _ weights: Weights) -> UnsafePointer<Float> {
+    switch input {
+    case .map(let map): return map + piece.lowerBound * shape.inputSize
+    case .activation(let unit):
+      let activation = context.maps[.activation].pointer
+      context.clock.measure(.norm) {
+        unit.norm.apply(
+          unit.sum.pointer, residual: nil, relu: true, output: activation, images: piece, weights: weights)
+      }
+      return UnsafePointer(activation)
     }
   }
 
   private func filterInUse(_ weights: Weights) -> UnsafePointer<Float> {
     standardization?.weights ?? UnsafePointer(weights.value(filter))
-  }
-
-  /// relu(norm(...)) of the last forward pass, computed again.
-  package func activation(into output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
-    context.clock.measure(.norm) { norm.apply(sum.pointer, output: output, images: images, weights: weights) }
   }
 
   /// The norm's backward pass; see `Normalization.backward`.
@@ -95,14 +121,22 @@ package final class ConvolutionNorm {
     }
   }
 
-  /// The convolution's backward pass: the filter's gradient and, where wanted, the input's.
+  /// The convolution's backward pass: the filter's gradient and, where wanted, the input's. An activation is computed
+  /// again, a piece at a time.
   package func backwardConvolution(
-    _ sumGradient: UnsafePointer<Float>, input: UnsafePointer<Float>, into inputGradient: UnsafeMutablePointer<Float>?,
+    _ sumGradient: UnsafePointer<Float>, input: UnitInput, into inputGradient: UnsafeMutablePointer<Float>?,
     accumulate: Bool, images: Int, weights: Weights
   ) {
+    for first in stride(from: 0, to: images, by: convolution.filterGradientPiece) {
+      let piece = first..<min(first + convolution.filterGradientPiece, images)
+      let source = source(input, piece, weights)
+      context.clock.measure(.convolutionBackward) {
+        convolution.filterGradient(
+          images: piece.count, input: source, outputGradient: sumGradient + first * shape.outputSize,
+          filterGradient: weights.gradient(filter), isFirst: first == 0, isLast: piece.upperBound == images)
+      }
+    }
     context.clock.measure(.convolutionBackward) {
-      convolution.filterGradient(
-        images: images, input: input, outputGradient: sumGradient, filterGradient: weights.gradient(filter))
       standardization?.backward(weights.gradient(filter), weights: weights.value(filter))
       if let inputGradient {
         convolution.inputGradient(
@@ -111,4 +145,11 @@ package final class ConvolutionNorm {
       }
     }
   }
+}
+
+/// What a unit of convolution and norm reads.
+package enum UnitInput {
+  case map(UnsafePointer<Float>)
+  /// relu(norm(...)) of another unit's last forward pass, which is nowhere written as a whole.
+  case activation(ConvolutionNorm)
 }

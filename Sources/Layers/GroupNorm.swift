@@ -35,19 +35,16 @@ package final class GroupNorm: Normalization {
 
   deinit { sums.deallocate() }
 
-  package func forward(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
-  ) {
-    context.team.split(images) { range in
-      for image in range { measure(x + image * rowsPerImage * channels, image) }
+  package func observe(_ x: UnsafePointer<Float>, images: Range<Int>) {
+    context.team.split(images.count) { range in
+      for index in range {
+        let image = images.lowerBound + index
+        measure(x + image * rowsPerImage * channels, image)
+      }
     }
-    normalize(x, residual: residual, relu: relu, output: output, images: images, weights: weights)
   }
 
-  package func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
-    normalize(x, residual: nil, relu: true, output: output, images: images, weights: weights)
-  }
+  package func settle(images: Int, weights: Weights) {}
 
   private func measure(_ x: UnsafePointer<Float>, _ image: Int) {
     let width = channels / groups
@@ -71,15 +68,17 @@ package final class GroupNorm: Normalization {
     }
   }
 
-  private func normalize(
+  package func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
+    images: Range<Int>, weights: Weights
   ) {
     let width = channels / groups
     let scale = weights.value(gamma)
     let shift = weights.value(beta)
-    context.team.split(images) { range in
-      for image in range {
+    let first = images.lowerBound * rowsPerImage * channels
+    context.team.split(images.count) { range in
+      for index in range {
+        let image = images.lowerBound + index
         for row in 0..<rowsPerImage {
           let base = (image * rowsPerImage + row) * channels
           for group in 0..<groups {
@@ -87,7 +86,7 @@ package final class GroupNorm: Normalization {
             for c in (group * width)..<((group + 1) * width) {
               var value = shift[c].addingProduct((x[base + c] - place[0]) * place[1], scale[c])
               if let residual { value += residual[base + c] }
-              output[base + c] = relu && value <= 0 ? 0 : value
+              output[base - first + c] = relu && value <= 0 ? 0 : value
             }
           }
         }

@@ -4,22 +4,36 @@ import Kernels
 ///
 /// Maps are [images * rowsPerImage x channels]; a head has one row an image.
 package protocol Normalization: AnyObject {
-  /// output = relu?(norm(x) (+ residual)); measures the statistics and keeps them for `apply` and `backward`.
-  func forward(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights) throws
+  /// Takes in some images of the map x, in order and from the first on.
+  func observe(_ x: UnsafePointer<Float>, images: Range<Int>)
 
-  /// output = relu(norm(x)) with the statistics of the last `forward`: activations are computed again in the backward
-  /// pass rather than kept.
+  /// Makes statistics of what was observed, all `images` of it, and keeps them for `apply` and `backward`.
+  func settle(images: Int, weights: Weights) throws
+
+  /// output = relu?(norm(x) (+ residual)) for some images of the maps x and residual; output begins with the first of
+  /// the range. Activations are computed again in the backward pass rather than kept.
   func apply(
-    _ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights)
+    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    images: Range<Int>, weights: Weights)
 
-  /// Takes the gradient of `forward`'s output and writes the gradient of x; overwrites the parameters' gradients.
+  /// Takes the gradient of `apply`'s output and writes the gradient of x; overwrites the parameters' gradients.
   /// `gradient` is left as the gradient before the ReLU, which is what the residual branch receives.
   /// `inputGradient` may be `gradient`.
   func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights) throws
+}
+
+extension Normalization {
+  /// All of it at once: output = relu?(norm(x) (+ residual)).
+  package func forward(
+    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    images: Int, weights: Weights
+  ) throws {
+    observe(x, images: 0..<images)
+    try settle(images: images, weights: weights)
+    apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
+  }
 }
 
 extension NormKind {
@@ -56,16 +70,18 @@ package final class NoNorm: Normalization {
     self.context = context
   }
 
-  package func forward(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
-  ) {
-    ChannelNormalize.passThrough(
-      x, residual: residual, relu: relu, output: output, count: images * floatsPerImage, team: context.team)
-  }
+  package func observe(_ x: UnsafePointer<Float>, images: Range<Int>) {}
 
-  package func apply(_ x: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
-    forward(x, residual: nil, relu: true, output: output, images: images, weights: weights)
+  package func settle(images: Int, weights: Weights) {}
+
+  package func apply(
+    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    images: Range<Int>, weights: Weights
+  ) {
+    let first = images.lowerBound * floatsPerImage
+    ChannelNormalize.passThrough(
+      x + first, residual: residual.map { $0 + first }, relu: relu, output: output,
+      count: images.count * floatsPerImage, team: context.team)
   }
 
   package func backward(

@@ -60,11 +60,11 @@ public final class ResNet {
     let stemShape = shape.stemConvolution(images: images)
     stem = ConvolutionNorm(
       convolution: name + "conv1", norm: name + "bn1", shape.norm, standardized: shape.standardizesWeights,
-      shape: stemShape, sharedAs: .convolution, plan: plan,
+      shape: stemShape, sharedAs: .convolution0, plan: plan,
       context: context)
     var (height, width) = (stemShape.outputHeight, stemShape.outputWidth)
-    _ = context.shared(.activation, stem.outputFloats)
     if shape.stem == .imagenet {
+      if !(stem.norm is BatchNorm) { _ = context.shared(.activation, stem.outputFloats) }
       height = Pooling.pooledSize(height)
       width = Pooling.pooledSize(width)
       let floats = images * height * width * shape.width
@@ -117,13 +117,13 @@ public final class ResNet {
     _ input: UnsafePointer<Float>, images: Int, weights: Weights
   ) throws -> UnsafePointer<Float> {
     guard let pooled else { preconditionFailure("a stem without output") }
+    try stem.forward(.map(input), images: images, weights: weights)
     guard shape.stem == .imagenet else {
-      try stem.forward(
-        input, residual: nil, relu: true, output: pooled.pointer, images: images, weights: weights)
+      stem.normalize(residual: nil, relu: true, output: pooled.pointer, images: images, weights: weights)
       return UnsafePointer(pooled.pointer)
     }
-    try stem.forwardPooled(
-      input, output: pooled.pointer, chosen: chosen, activation: context.maps[.activation].pointer, images: images,
+    stem.normalizePooled(
+      output: pooled.pointer, chosen: chosen, activation: context.maps[.activation].pointer, images: images,
       weights: weights)
     return UnsafePointer(pooled.pointer)
   }
@@ -149,7 +149,7 @@ public final class ResNet {
     try stem.backwardNorm(
       stemGradient, mask: .recomputed, into: stemGradient, images: images, weights: weights)
     stem.backwardConvolution(
-      stemGradient, input: input, into: nil, accumulate: false, images: images, weights: weights)
+      stemGradient, input: .map(input), into: nil, accumulate: false, images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
   }
 }

@@ -36,7 +36,7 @@ package final class ResidualBlock {
         ConvolutionNorm(
           convolution: "\(name).conv\(index + 1)", norm: "\(name).bn\(index + 1)", norm, standardized: standardized,
           shape: shape,
-          sharedAs: .convolution, plan: plan, context: context))
+          sharedAs: index % 2 == 0 ? .convolution0 : .convolution1, plan: plan, context: context))
       (rows, columns, depth) = (shape.outputHeight, shape.outputWidth, shape.outputChannels)
     }
     units = made
@@ -50,7 +50,7 @@ package final class ResidualBlock {
       downsample = ConvolutionNorm(
         convolution: "\(name).downsample.0", norm: "\(name).downsample.1", norm, standardized: standardized,
         shape: shape,
-        sharedAs: .convolution, plan: plan, context: context)
+        sharedAs: .convolution0, plan: plan, context: context)
     } else {
       downsample = nil
     }
@@ -69,7 +69,7 @@ package final class ResidualBlock {
 
   private func reserve(_ outputFloats: Int) {
     let largest = units.map { max($0.inputFloats, $0.outputFloats) }.max() ?? 0
-    _ = context.shared(.activation, units.map(\.outputFloats).max() ?? 0)
+    _ = context.shared(.activation, units.dropFirst().map(\.activationFloats).max() ?? 0)
     if downsample != nil { _ = context.shared(.shortcut, outputFloats) }
     guard context.keepsActivations else { return }
     for role in [SharedMaps.Role.gradient0, .gradient1, .work0, .work1] { _ = context.shared(role, largest) }
@@ -82,18 +82,17 @@ package final class ResidualBlock {
     var shortcut = input
     if let downsample {
       let projected = context.maps[.shortcut].pointer
-      try downsample.forward(
-        input, residual: nil, relu: false, output: projected, images: images, weights: weights)
+      try downsample.forward(.map(input), images: images, weights: weights)
+      downsample.normalize(residual: nil, relu: false, output: projected, images: images, weights: weights)
       shortcut = UnsafePointer(projected)
     }
-    var current = input
-    for unit in units.dropLast() {
-      let activation = context.maps[.activation].pointer
-      try unit.forward(current, residual: nil, relu: true, output: activation, images: images, weights: weights)
-      current = UnsafePointer(activation)
+    var current = UnitInput.map(input)
+    for unit in units {
+      try unit.forward(current, images: images, weights: weights)
+      current = .activation(unit)
     }
-    try units[units.count - 1].forward(
-      current, residual: shortcut, relu: true, output: output, images: images, weights: weights)
+    units[units.count - 1].normalize(
+      residual: shortcut, relu: true, output: output, images: images, weights: weights)
     kept = output
     return UnsafePointer(output)
   }
@@ -104,15 +103,14 @@ package final class ResidualBlock {
   ) throws -> UnsafeMutablePointer<Float> {
     guard let input, let kept else { preconditionFailure("backward before forward") }
     let work = [context.maps[.work0].pointer, context.maps[.work1].pointer]
-    let activation = context.maps[.activation].pointer
     var sumGradient = work[0]
     try units[units.count - 1].backwardNorm(
       gradient, mask: .output(UnsafePointer(kept)), into: sumGradient, images: images, weights: weights)
     for index in stride(from: units.count - 1, to: 0, by: -1) {
       let below = sumGradient == work[0] ? work[1] : work[0]
-      units[index - 1].activation(into: activation, images: images, weights: weights)
       units[index].backwardConvolution(
-        sumGradient, input: activation, into: below, accumulate: false, images: images, weights: weights)
+        sumGradient, input: .activation(units[index - 1]), into: below, accumulate: false, images: images,
+        weights: weights)
       try units[index - 1].backwardNorm(below, mask: .recomputed, into: below, images: images, weights: weights)
       sumGradient = below
     }
@@ -121,14 +119,14 @@ package final class ResidualBlock {
       let (one, two) = (context.maps[.gradient0].pointer, context.maps[.gradient1].pointer)
       inputGradient = gradient == one ? two : one
       units[0].backwardConvolution(
-        sumGradient, input: input, into: inputGradient, accumulate: false, images: images, weights: weights)
+        sumGradient, input: .map(input), into: inputGradient, accumulate: false, images: images, weights: weights)
       try downsample.backwardNorm(gradient, mask: .none, into: gradient, images: images, weights: weights)
       downsample.backwardConvolution(
-        gradient, input: input, into: inputGradient, accumulate: true, images: images, weights: weights)
+        gradient, input: .map(input), into: inputGradient, accumulate: true, images: images, weights: weights)
     } else {
       // The masked gradient is already the identity branch's; the convolution adds its own.
       units[0].backwardConvolution(
-        sumGradient, input: input, into: gradient, accumulate: true, images: images, weights: weights)
+        sumGradient, input: .map(input), into: gradient, accumulate: true, images: images, weights: weights)
     }
     try context.gradientsReady?(firstOffset)
     return inputGradient
