@@ -50,11 +50,12 @@ public final class Convolution {
   private let algorithms: [ConvolutionPass: ConvolutionAlgorithm]
   private let forwardPlan, inputPlan: ConvolutionPlan<CorrelationCall>
   private let filterPlan: ConvolutionPlan<FilterGradientCall>
-  /// Images that a piece of `forward` and of `filterGradient` should have, for what is computed before or after it to
+  /// Images that a piece of each pass should have, for what is computed before or after it to
   /// be in the caches still; all where the algorithm wants them together.
-  public let forwardPiece, filterGradientPiece: Int
+  public let forwardPiece, inputGradientPiece, filterGradientPiece: Int
   /// Floats of a piece's two maps for each thread: three quarters of a megabyte.
   private static let pieceFloats = 196_608
+  private static let matrixRows = 4096
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
   public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
@@ -70,11 +71,18 @@ public final class Convolution {
     forwardPlan = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
     inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
     filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
-    var even = max(team.threads, Self.pieceFloats * team.threads / (shape.inputSize + shape.outputSize))
-    let pieces = (shape.images + even - 1) / even
-    even = (shape.images + pieces - 1) / pieces
-    forwardPiece = forwardPlan.takesPieces ? even : shape.images
-    filterGradientPiece = filterPlan.takesPieces ? even : shape.images
+    let cached = Self.pieceFloats * team.threads / (shape.inputSize + shape.outputSize)
+    func piece(_ pass: ConvolutionPass, _ takesPieces: Bool) -> Int {
+      guard takesPieces else { return shape.images }
+      // A matrix product packs the filter for each piece, which some thousands of rows make good.
+      let rows = algorithms[pass] == .matrix ? Self.matrixRows * team.threads : 0
+      let images = max(team.threads, cached, rows / (shape.outputHeight * shape.outputWidth))
+      let pieces = (shape.images + images - 1) / images
+      return (shape.images + pieces - 1) / pieces
+    }
+    forwardPiece = piece(.forward, forwardPlan.takesPieces)
+    inputGradientPiece = piece(.inputGradient, inputPlan.takesPieces)
+    filterGradientPiece = piece(.filterGradient, filterPlan.takesPieces)
     scratch.reserve(
       max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats))
   }
@@ -97,14 +105,16 @@ public final class Convolution {
   }
 
   /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
+  /// - Parameter keepsFilter: as in `forward`.
   public func inputGradient(
     images: Int, outputGradient: UnsafePointer<Float>, filter: UnsafePointer<Float>,
-    inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool
+    inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, keepsFilter: Bool = false
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
     inputPlan.run(
       CorrelationCall(
-        images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate),
+        images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate,
+        keepsFilter: keepsFilter),
       team, scratch.pointer)
   }
 

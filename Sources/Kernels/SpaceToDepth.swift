@@ -122,7 +122,7 @@ struct SpaceToDepthConvolution: CorrelationKernel {
 
 /// The filter gradient of a 7x7 convolution of stride 2 by dense 5x5 tiles.
 struct SpaceToDepthFilterGradient: FilterGradientKernel {
-  let takesPieces = false
+  var takesPieces: Bool { kernel.takesPieces }
   private let rearranged: SpaceToDepth
   private let kernel: WinogradFilterGradient<WinogradTile5>
 
@@ -138,8 +138,9 @@ struct SpaceToDepthFilterGradient: FilterGradientKernel {
     rearranged.map(images: call.images, call.input, map, team: team)
     kernel.run(
       FilterGradientCall(
-        images: call.images, input: map, outputGradient: call.outputGradient, filterGradient: dense),
+        images: call.images, input: map, outputGradient: call.outputGradient, filterGradient: dense,
+        isFirst: call.isFirst, isLast: call.isLast),
       team: team, memory: dense + rearranged.filterFloats)
-    rearranged.filterGradient(dense, call.filterGradient)
+    if call.isLast { rearranged.filterGradient(dense, call.filterGradient) }
   }
 }

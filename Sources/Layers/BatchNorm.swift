@@ -131,40 +131,53 @@ package final class BatchNorm: Normalization {
     }
   }
 
-  package func backward(
-    gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
-  ) throws {
-    let rows = imagesPerSegment * rowsPerImage
-    // A mask that can be had again need not be written down where the gradient is overwritten anyway.
-    var masksAgain = false
-    if case .recomputed = mask { masksAgain = gradient == inputGradient }
-    for segment in 0..<segments {
-      let at = segment * rows * channels
-      var segmentMask = mask
-      if case .output(let output) = mask { segmentMask = .output(output + at) }
+  package func observeGradient(
+    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
+    weights: Weights
+  ) {
+    eachSegment(images) { segment, rows in
+      let at = rows.lowerBound * channels
+      var ownMask = mask
+      if case .output(let output) = mask { ownMask = .output(output + at) }
+      // A mask that can be had again need not be written down.
+      var keepsMasked = true
+      if case .recomputed = mask { keepsMasked = false }
       let (gradients, products) = segmentSums(segment)
       ChannelSums.backward(
-        gradient: gradient + at, x: x + at, mask: segmentMask, affine: affine(segment), rows: rows,
-        channels: channels, keepsMasked: !masksAgain, sums: gradients, products: products, partials: partials,
-        team: context.team)
+        gradient: gradient + at, x: x + at, mask: ownMask, affine: affine(segment), rows: rows.count,
+        channels: channels, keepsMasked: keepsMasked,
+        accumulate: rows.lowerBound > segment * imagesPerSegment * rowsPerImage, sums: gradients,
+        products: products, partials: partials, team: context.team)
     }
+  }
+
+  package func settleGradient(images: Int, weights: Weights) throws {
     storeParameterGradients(weights)
     try pool()
     let share = 1 / samplesPerStatistic
-    for segment in 0..<segments {
-      let at = segment * rows * channels
-      let (gradients, products) = segmentSums(owner(segment))
+    for segment in 0..<owners {
+      let (gradients, products) = segmentSums(segment)
       let meanGradient = vector(segment, .meanGradient)
       let meanProduct = vector(segment, .meanProduct)
       for c in 0..<channels {
         meanGradient[c] = Float(gradients[c] * share)
         meanProduct[c] = Float(products[c] * share)
       }
+    }
+  }
+
+  package func applyGradient(
+    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
+  ) {
+    var masked = false
+    if case .recomputed = mask { masked = true }
+    eachSegment(images) { segment, rows in
+      let at = rows.lowerBound * channels
       ChannelNormalize.backward(
-        gradient: gradient + at, x: x + at, affine: affine(segment), meanGradient: meanGradient,
-        meanProduct: meanProduct, masked: masksAgain, output: inputGradient + at, rows: rows, channels: channels,
-        team: context.team)
+        gradient: gradient + at, x: x + at, affine: affine(segment), meanGradient: vector(segment, .meanGradient),
+        meanProduct: vector(segment, .meanProduct), masked: masked, output: inputGradient + at, rows: rows.count,
+        channels: channels, team: context.team)
     }
   }
 

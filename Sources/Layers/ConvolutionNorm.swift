@@ -110,25 +110,30 @@ package final class ConvolutionNorm {
     standardization?.weights ?? UnsafePointer(weights.value(filter))
   }
 
-  /// The norm's backward pass; see `Normalization.backward`.
-  package func backwardNorm(
-    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, into sumGradient: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
+  /// Begins the backward pass: takes in the gradient of `normalize`'s output, all images of it; see
+  /// `Normalization.observeGradient`.
+  package func takeGradient(
+    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Int, weights: Weights
   ) throws {
     try context.clock.measure(.norm) {
-      try norm.backward(
-        gradient: gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: images, weights: weights)
+      norm.observeGradient(gradient, x: sum.pointer, mask: mask, images: 0..<images, weights: weights)
+      try norm.settleGradient(images: images, weights: weights)
     }
   }
 
-  /// The convolution's backward pass: the filter's gradient and, where wanted, the input's. An activation is computed
-  /// again, a piece at a time.
-  package func backwardConvolution(
-    _ sumGradient: UnsafePointer<Float>, input: UnitInput, into inputGradient: UnsafeMutablePointer<Float>?,
-    accumulate: Bool, images: Int, weights: Weights
-  ) {
+  /// The backward pass after `takeGradient` of the same gradient: the filter's gradient and, where wanted, the input's.
+  /// A few images at a time as in `forward`. Another unit that is the input has taken its gradient afterwards.
+  /// - Parameter sumGradient: room for the gradient of the convolution's output; may be `gradient`.
+  package func backward(
+    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, sumGradient: UnsafeMutablePointer<Float>,
+    input: UnitInput, inputGradient: UnsafeMutablePointer<Float>?, accumulate: Bool, images: Int, weights: Weights
+  ) throws {
     for first in stride(from: 0, to: images, by: convolution.filterGradientPiece) {
       let piece = first..<min(first + convolution.filterGradientPiece, images)
+      context.clock.measure(.norm) {
+        norm.applyGradient(
+          gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: piece, weights: weights)
+      }
       let source = source(input, piece, weights)
       context.clock.measure(.convolutionBackward) {
         convolution.filterGradient(
@@ -138,11 +143,24 @@ package final class ConvolutionNorm {
     }
     context.clock.measure(.convolutionBackward) {
       standardization?.backward(weights.gradient(filter), weights: weights.value(filter))
-      if let inputGradient {
+    }
+    guard let inputGradient else { return }
+    for first in stride(from: 0, to: images, by: convolution.inputGradientPiece) {
+      let piece = first..<min(first + convolution.inputGradientPiece, images)
+      context.clock.measure(.convolutionBackward) {
         convolution.inputGradient(
-          images: images, outputGradient: sumGradient, filter: filterInUse(weights), inputGradient: inputGradient,
-          accumulate: accumulate)
+          images: piece.count, outputGradient: sumGradient + first * shape.outputSize, filter: filterInUse(weights),
+          inputGradient: inputGradient + first * shape.inputSize, accumulate: accumulate, keepsFilter: first > 0)
       }
+      if case .activation(let unit) = input {
+        context.clock.measure(.norm) {
+          unit.norm.observeGradient(
+            inputGradient, x: unit.sum.pointer, mask: .recomputed, images: piece, weights: weights)
+        }
+      }
+    }
+    if case .activation(let unit) = input {
+      try context.clock.measure(.norm) { try unit.norm.settleGradient(images: images, weights: weights) }
     }
   }
 }

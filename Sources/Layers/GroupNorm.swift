@@ -94,16 +94,25 @@ package final class GroupNorm: Normalization {
     }
   }
 
-  package func backward(
-    gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  package func observeGradient(
+    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
+    weights: Weights
   ) {
-    context.team.split(images) { range in
-      for image in range {
-        maskAndSum(gradient, x, mask, image, weights)
-        writeInputGradient(gradient, x, inputGradient, image, weights)
-      }
+    context.team.split(images.count) { range in
+      for index in range { maskAndSum(gradient, x, mask, images.lowerBound + index, weights) }
     }
+  }
+
+  package func applyGradient(
+    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
+  ) {
+    context.team.split(images.count) { range in
+      for index in range { writeInputGradient(gradient, x, inputGradient, images.lowerBound + index, weights) }
+    }
+  }
+
+  package func settleGradient(images: Int, weights: Weights) {
     let gammaGradient = weights.gradient(gamma)
     let betaGradient = weights.gradient(beta)
     for c in 0..<channels {

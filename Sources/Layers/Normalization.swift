@@ -16,12 +16,20 @@ package protocol Normalization: AnyObject {
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights)
 
-  /// Takes the gradient of `apply`'s output and writes the gradient of x; overwrites the parameters' gradients.
-  /// `gradient` is left as the gradient before the ReLU, which is what the residual branch receives.
-  /// `inputGradient` may be `gradient`.
-  func backward(
-    gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights) throws
+  /// Takes in the gradient of `apply`'s output for some images of the maps, in order and from the first on. Where the
+  /// mask is a kept output, `gradient` is left as the gradient before the ReLU, which is what the residual branch
+  /// receives; where it is recomputed, `gradient` may or may not be.
+  func observeGradient(
+    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
+    weights: Weights)
+
+  /// Makes of what was observed what `applyGradient` needs, and overwrites the parameters' gradients.
+  func settleGradient(images: Int, weights: Weights) throws
+
+  /// Writes the gradient of x for some images of the maps; `inputGradient`, a map of all images too, may be `gradient`.
+  func applyGradient(
+    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights)
 }
 
 extension Normalization {
@@ -33,6 +41,17 @@ extension Normalization {
     observe(x, images: 0..<images)
     try settle(images: images, weights: weights)
     apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
+  }
+
+  /// All of it at once: takes the gradient of `forward`'s output and writes the gradient of x.
+  package func backward(
+    gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  ) throws {
+    observeGradient(gradient, x: x, mask: mask, images: 0..<images, weights: weights)
+    try settleGradient(images: images, weights: weights)
+    applyGradient(
+      gradient, x: x, mask: mask, inputGradient: inputGradient, images: 0..<images, weights: weights)
   }
 }
 
@@ -84,24 +103,34 @@ package final class NoNorm: Normalization {
       count: images.count * floatsPerImage, team: context.team)
   }
 
-  package func backward(
-    gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  package func observeGradient(
+    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
+    weights: Weights
   ) {
-    let count = images * floatsPerImage
     switch mask {
     case .none: break
-    case .output(let output): zero(gradient, where: output, count)
-    case .recomputed: zero(gradient, where: x, count)
+    case .output(let output): zero(gradient, where: output, images)
+    case .recomputed: zero(gradient, where: x, images)
     }
-    if inputGradient != gradient { inputGradient.update(from: gradient, count: count) }
+  }
+
+  package func settleGradient(images: Int, weights: Weights) {}
+
+  package func applyGradient(
+    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
+  ) {
+    guard inputGradient != gradient else { return }
+    let first = images.lowerBound * floatsPerImage
+    (inputGradient + first).update(from: gradient + first, count: images.count * floatsPerImage)
   }
 
   private func zero(
-    _ gradient: UnsafeMutablePointer<Float>, where activation: UnsafePointer<Float>, _ count: Int
+    _ gradient: UnsafeMutablePointer<Float>, where activation: UnsafePointer<Float>, _ images: Range<Int>
   ) {
-    context.team.split(count, grain: 64) { range in
-      for i in range where activation[i] <= 0 { gradient[i] = 0 }
+    let first = images.lowerBound * floatsPerImage
+    context.team.split(images.count * floatsPerImage, grain: 64) { range in
+      for i in range where activation[first + i] <= 0 { gradient[first + i] = 0 }
     }
   }
 }

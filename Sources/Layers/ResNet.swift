@@ -146,10 +146,10 @@ public final class ResNet {
           width: stem.shape.outputWidth, channels: shape.width, inputGradient: stemGradient, team: context.team)
       }
     }
-    try stem.backwardNorm(
-      stemGradient, mask: .recomputed, into: stemGradient, images: images, weights: weights)
-    stem.backwardConvolution(
-      stemGradient, input: .map(input), into: nil, accumulate: false, images: images, weights: weights)
+    try stem.takeGradient(stemGradient, mask: .recomputed, images: images, weights: weights)
+    try stem.backward(
+      stemGradient, mask: .recomputed, sumGradient: stemGradient, input: .map(input), inputGradient: nil,
+      accumulate: false, images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
   }
 }

@@ -103,30 +103,29 @@ package final class ResidualBlock {
   ) throws -> UnsafeMutablePointer<Float> {
     guard let input, let kept else { preconditionFailure("backward before forward") }
     let work = [context.maps[.work0].pointer, context.maps[.work1].pointer]
-    var sumGradient = work[0]
-    try units[units.count - 1].backwardNorm(
-      gradient, mask: .output(UnsafePointer(kept)), into: sumGradient, images: images, weights: weights)
-    for index in stride(from: units.count - 1, to: 0, by: -1) {
-      let below = sumGradient == work[0] ? work[1] : work[0]
-      units[index].backwardConvolution(
-        sumGradient, input: .activation(units[index - 1]), into: below, accumulate: false, images: images,
-        weights: weights)
-      try units[index - 1].backwardNorm(below, mask: .recomputed, into: below, images: images, weights: weights)
-      sumGradient = below
-    }
     var inputGradient = gradient
-    if let downsample {
+    if downsample != nil {
       let (one, two) = (context.maps[.gradient0].pointer, context.maps[.gradient1].pointer)
       inputGradient = gradient == one ? two : one
-      units[0].backwardConvolution(
-        sumGradient, input: .map(input), into: inputGradient, accumulate: false, images: images, weights: weights)
-      try downsample.backwardNorm(gradient, mask: .none, into: gradient, images: images, weights: weights)
-      downsample.backwardConvolution(
-        gradient, input: .map(input), into: inputGradient, accumulate: true, images: images, weights: weights)
-    } else {
-      // The masked gradient is already the identity branch's; the convolution adds its own.
-      units[0].backwardConvolution(
-        sumGradient, input: .map(input), into: gradient, accumulate: true, images: images, weights: weights)
+    }
+    var (from, mask, sumGradient) = (gradient, ReLUMask.output(UnsafePointer(kept)), work[0])
+    try units[units.count - 1].takeGradient(gradient, mask: mask, images: images, weights: weights)
+    for index in stride(from: units.count - 1, to: 0, by: -1) {
+      let below = sumGradient == work[0] ? work[1] : work[0]
+      try units[index].backward(
+        from, mask: mask, sumGradient: sumGradient, input: .activation(units[index - 1]), inputGradient: below,
+        accumulate: false, images: images, weights: weights)
+      (from, mask, sumGradient) = (below, .recomputed, below)
+    }
+    // Without a projection the masked gradient is already the identity branch's; the convolution adds its own.
+    try units[0].backward(
+      from, mask: mask, sumGradient: sumGradient, input: .map(input), inputGradient: inputGradient,
+      accumulate: downsample == nil, images: images, weights: weights)
+    if let downsample {
+      try downsample.takeGradient(gradient, mask: .none, images: images, weights: weights)
+      try downsample.backward(
+        gradient, mask: .none, sumGradient: gradient, input: .map(input), inputGradient: inputGradient,
+        accumulate: true, images: images, weights: weights)
     }
     try context.gradientsReady?(firstOffset)
     return inputGradient
