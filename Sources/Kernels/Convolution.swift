@@ -76,9 +76,10 @@ public final class Convolution {
       guard takesPieces else { return shape.images }
       // A matrix product packs the filter for each piece, which some thousands of rows make good.
       let rows = algorithms[pass] == .matrix ? Self.matrixRows * team.threads : 0
-      let images = max(team.threads, cached, rows / (shape.outputHeight * shape.outputWidth))
-      let pieces = (shape.images + images - 1) / images
-      return (shape.images + pieces - 1) / pieces
+      let images = max(cached, rows / (shape.outputHeight * shape.outputWidth))
+      // Three images of an even number of tiles are whole sixes of tiles, the register tile's rows.
+      let grain = 3 * team.threads
+      return min(shape.images, max(grain, (images + grain / 2) / grain * grain))
     }
     forwardPiece = piece(.forward, forwardPlan.takesPieces)
     inputGradientPiece = piece(.inputGradient, inputPlan.takesPieces)
