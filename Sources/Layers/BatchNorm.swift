@@ -30,6 +30,10 @@ package final class BatchNorm: Normalization {
   /// For each segment: two sums a channel.
   private let sums: UnsafeMutableBufferPointer<Double>
   private let partials: UnsafeMutablePointer<Double>
+  /// What the sums are of that are being added up over the ranks, and the message in which they are.
+  private enum Sums { case statistics, gradient }
+  private var unsettled: Sums?
+  private var message: Pending?
   private var segments: Int { context.layout.views * segmentsPerView }
   private var isJoint: Bool { group.views == .joint }
   /// The first segments have statistics; those behind, if any, share them.
@@ -81,15 +85,19 @@ package final class BatchNorm: Normalization {
   }
 
   /// Takes the statistics that the phase asks for: those of the batch, which has been observed, or the running ones.
-  package func settle(images: Int, weights: Weights) throws {
+  package func startSettling(images: Int, weights: Weights) throws {
     switch context.phase {
     case .training:
       precondition(images == context.layout.images, "a training pass takes the whole local batch")
-      try pool()
-      for view in 0..<owners / segmentsPerView { settle(view, weights: weights) }
+      try startPooling(.statistics)
     case .evaluation:
       useRunning(weights)
     }
+  }
+
+  package func settle(weights: Weights) throws {
+    guard try finishPooling(.statistics) else { return }
+    for view in 0..<owners / segmentsPerView { settle(view, weights: weights) }
   }
 
   /// The rows of a range of images, by the segment whose statistics are theirs; in evaluation, all by the first.
@@ -151,9 +159,13 @@ package final class BatchNorm: Normalization {
     }
   }
 
-  package func settleGradient(images: Int, weights: Weights) throws {
+  package func startSettlingGradient(images: Int, weights: Weights) throws {
     storeParameterGradients(weights)
-    try pool()
+    try startPooling(.gradient)
+  }
+
+  package func settleGradient() throws {
+    guard try finishPooling(.gradient) else { return }
     let share = 1 / samplesPerStatistic
     for segment in 0..<owners {
       let (gradients, products) = segmentSums(segment)
@@ -198,14 +210,32 @@ package final class BatchNorm: Normalization {
     }
   }
 
-  /// Adds up the sums of all that share statistics: segments of joint views, then the ranks of the scope.
-  private func pool() throws {
+  /// Adds up the sums of all that share statistics: segments of joint views, then the ranks of the scope, whose message
+  /// is under way until `finishPooling`.
+  private func startPooling(_ sums: Sums) throws {
+    precondition(unsettled == nil, "sums that nobody asked for")
+    unsettled = sums
+    addUpJointViews()
+    guard let communicator = group.communicator, communicator.size > 1 else { return }
+    let pooled = UnsafeMutableBufferPointer(rebasing: self.sums[..<(owners * 2 * channels)])
+    message = try context.clock.measure(.communication) { try communicator.startAllReduce(pooled, .sum) }
+  }
+
+  /// Waits for the sums of all.
+  /// - Returns: whether there were any to be waited for.
+  private func finishPooling(_ sums: Sums) throws -> Bool {
+    guard unsettled == sums else { return false }
+    unsettled = nil
+    if let message { try context.clock.measure(.communication) { try message.wait() } }
+    message = nil
+    return true
+  }
+
+  private func addUpJointViews() {
     let each = 2 * channels
     for segment in owners..<segments {
       for i in 0..<each { sums[owner(segment) * each + i] += sums[segment * each + i] }
     }
-    let pooled = UnsafeMutableBufferPointer(rebasing: sums[..<(owners * each)])
-    try context.clock.measure(.communication) { try group.communicator?.allReduce(pooled, .sum) }
   }
 
   private var samplesPerStatistic: Double {

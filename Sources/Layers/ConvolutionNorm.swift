@@ -39,10 +39,11 @@ package final class ConvolutionNorm {
     max(convolution.forwardPiece, context.keepsActivations ? convolution.filterGradientPiece : 0) * shape.inputSize
   }
 
-  /// Computes the convolution and the statistics of the norm behind it, a few images at a time: each piece of the input
-  /// is normalised before and each piece of the output is summed up after, while the caches have it. What follows is
-  /// `normalize`, or another unit that takes this one as its input.
+  /// Computes the convolution and starts on the statistics of the norm behind it, a few images at a time: each piece of
+  /// the input is normalised before and each piece of the output is summed up after, while the caches have it. Other
+  /// ranks are waited for by what follows: `normalize`, or another unit that takes this one as its input.
   package func forward(_ input: UnitInput, images: Int, weights: Weights) throws {
+    if case .activation(let unit) = input { try unit.settle(weights) }
     let weightsInUse = context.clock.measure(.convolutionForward) {
       standardization?.standardize(weights.value(filter))
       return filterInUse(weights)
@@ -57,13 +58,18 @@ package final class ConvolutionNorm {
       }
       context.clock.measure(.norm) { norm.observe(sum.pointer, images: piece) }
     }
-    try context.clock.measure(.norm) { try norm.settle(images: images, weights: weights) }
+    try context.clock.measure(.norm) { try norm.startSettling(images: images, weights: weights) }
+  }
+
+  private func settle(_ weights: Weights) throws {
+    try context.clock.measure(.norm) { try norm.settle(weights: weights) }
   }
 
   /// output = relu?(norm(convolution(input)) (+ residual)) of the last forward pass.
   package func normalize(
     residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights
-  ) {
+  ) throws {
+    try settle(weights)
     context.clock.measure(.norm) {
       norm.apply(
         sum.pointer, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
@@ -76,7 +82,8 @@ package final class ConvolutionNorm {
   package func normalizePooled(
     output: UnsafeMutablePointer<Float>, chosen: UnsafeMutablePointer<UInt8>?,
     activation: UnsafeMutablePointer<Float>, images: Int, weights: Weights
-  ) {
+  ) throws {
+    try settle(weights)
     if let batchNorm = norm as? BatchNorm {
       return context.clock.measure(.norm) {
         batchNorm.applyPooled(
@@ -84,7 +91,7 @@ package final class ConvolutionNorm {
           images: images, weights: weights)
       }
     }
-    normalize(residual: nil, relu: true, output: activation, images: images, weights: weights)
+    try normalize(residual: nil, relu: true, output: activation, images: images, weights: weights)
     context.clock.measure(.pooling) {
       Pooling.maxForward(
         activation, images: images, height: shape.outputHeight, width: shape.outputWidth,
@@ -110,43 +117,28 @@ package final class ConvolutionNorm {
     standardization?.weights ?? UnsafePointer(weights.value(filter))
   }
 
-  /// Begins the backward pass: takes in the gradient of `normalize`'s output, all images of it; see
-  /// `Normalization.observeGradient`.
+  /// Begins the backward pass: takes in the gradient of `normalize`'s output, all images of it, and starts to settle it
+  /// with the other ranks; see `Normalization.observeGradient`.
   package func takeGradient(
     _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Int, weights: Weights
   ) throws {
     try context.clock.measure(.norm) {
       norm.observeGradient(gradient, x: sum.pointer, mask: mask, images: 0..<images, weights: weights)
-      try norm.settleGradient(images: images, weights: weights)
+      try norm.startSettlingGradient(images: images, weights: weights)
     }
   }
 
-  /// The backward pass after `takeGradient` of the same gradient: the filter's gradient and, where wanted, the input's.
-  /// A few images at a time as in `forward`. Another unit that is the input has taken its gradient afterwards.
+  /// After `takeGradient`: the gradient of the convolution's output and that of the input, a few images at a time. Another
+  /// unit that is the input takes its gradient, too, so that the ranks' messages are under way during `backwardFilter`.
   /// - Parameter sumGradient: room for the gradient of the convolution's output; may be `gradient`.
-  package func backward(
+  package func backwardInput(
     _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, sumGradient: UnsafeMutablePointer<Float>,
-    input: UnitInput, inputGradient: UnsafeMutablePointer<Float>?, accumulate: Bool, images: Int, weights: Weights
+    input: UnitInput, inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, images: Int, weights: Weights
   ) throws {
-    for first in stride(from: 0, to: images, by: convolution.filterGradientPiece) {
-      let piece = first..<min(first + convolution.filterGradientPiece, images)
-      context.clock.measure(.norm) {
-        norm.applyGradient(
-          gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: piece, weights: weights)
-      }
-      let source = source(input, piece, weights)
-      context.clock.measure(.convolutionBackward) {
-        convolution.filterGradient(
-          images: piece.count, input: source, outputGradient: sumGradient + first * shape.outputSize,
-          filterGradient: weights.gradient(filter), isFirst: first == 0, isLast: piece.upperBound == images)
-      }
-    }
-    context.clock.measure(.convolutionBackward) {
-      standardization?.backward(weights.gradient(filter), weights: weights.value(filter))
-    }
-    guard let inputGradient else { return }
+    try context.clock.measure(.norm) { try norm.settleGradient() }
     for first in stride(from: 0, to: images, by: convolution.inputGradientPiece) {
       let piece = first..<min(first + convolution.inputGradientPiece, images)
+      applyNorm(gradient, mask: mask, sumGradient: sumGradient, piece, weights)
       context.clock.measure(.convolutionBackward) {
         convolution.inputGradient(
           images: piece.count, outputGradient: sumGradient + first * shape.outputSize, filter: filterInUse(weights),
@@ -160,7 +152,52 @@ package final class ConvolutionNorm {
       }
     }
     if case .activation(let unit) = input {
-      try context.clock.measure(.norm) { try unit.norm.settleGradient(images: images, weights: weights) }
+      try context.clock.measure(.norm) { try unit.norm.startSettlingGradient(images: images, weights: weights) }
+    }
+  }
+
+  /// After `backwardInput`: the filter's gradient. An activation is computed again, a few images at a time.
+  package func backwardFilter(
+    _ sumGradient: UnsafePointer<Float>, input: UnitInput, images: Int, weights: Weights
+  ) {
+    for first in stride(from: 0, to: images, by: convolution.filterGradientPiece) {
+      let piece = first..<min(first + convolution.filterGradientPiece, images)
+      addToFilterGradient(sumGradient, input: input, piece, of: images, weights)
+    }
+  }
+
+  /// In place of both for a unit whose input needs no gradient; `gradient` becomes that of the convolution's output.
+  package func backwardFilterOnly(
+    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, input: UnitInput, images: Int, weights: Weights
+  ) throws {
+    try context.clock.measure(.norm) { try norm.settleGradient() }
+    for first in stride(from: 0, to: images, by: convolution.filterGradientPiece) {
+      let piece = first..<min(first + convolution.filterGradientPiece, images)
+      applyNorm(gradient, mask: mask, sumGradient: gradient, piece, weights)
+      addToFilterGradient(gradient, input: input, piece, of: images, weights)
+    }
+  }
+
+  private func applyNorm(
+    _ gradient: UnsafePointer<Float>, mask: ReLUMask, sumGradient: UnsafeMutablePointer<Float>, _ piece: Range<Int>,
+    _ weights: Weights
+  ) {
+    context.clock.measure(.norm) {
+      norm.applyGradient(
+        gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: piece, weights: weights)
+    }
+  }
+
+  private func addToFilterGradient(
+    _ sumGradient: UnsafePointer<Float>, input: UnitInput, _ piece: Range<Int>, of images: Int, _ weights: Weights
+  ) {
+    let source = source(input, piece, weights)
+    let isLast = piece.upperBound == images
+    context.clock.measure(.convolutionBackward) {
+      convolution.filterGradient(
+        images: piece.count, input: source, outputGradient: sumGradient + piece.lowerBound * shape.outputSize,
+        filterGradient: weights.gradient(filter), isFirst: piece.lowerBound == 0, isLast: isLast)
+      if isLast { standardization?.backward(weights.gradient(filter), weights: weights.value(filter)) }
     }
   }
 }

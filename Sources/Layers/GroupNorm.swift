@@ -44,7 +44,9 @@ package final class GroupNorm: Normalization {
     }
   }
 
-  package func settle(images: Int, weights: Weights) {}
+  package func startSettling(images: Int, weights: Weights) {}
+
+  package func settle(weights: Weights) {}
 
   private func measure(_ x: UnsafePointer<Float>, _ image: Int) {
     let width = channels / groups
@@ -112,7 +114,9 @@ package final class GroupNorm: Normalization {
     }
   }
 
-  package func settleGradient(images: Int, weights: Weights) {
+  package func settleGradient() {}
+
+  package func startSettlingGradient(images: Int, weights: Weights) {
     let gammaGradient = weights.gradient(gamma)
     let betaGradient = weights.gradient(beta)
     for c in 0..<channels {

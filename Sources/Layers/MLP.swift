@@ -48,13 +48,29 @@ public final class MLP: Head {
     inputGradient = own(context.keepsActivations ? rows * inputs : 0)
   }
 
-  /// input [images x inputs] to [images x outputs]; the result lives until the next call.
-  public func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+  /// The first half of a forward pass of input [images x inputs], which starts messages to the other ranks that the
+  /// second half waits for.
+  public func startForward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws {
     self.input = input
     first.forward(input, output: sum.pointer, rows: images, weights: weights)
     try context.clock.measure(.norm) {
-      try norm.forward(
-        sum.pointer, residual: nil, relu: true, output: activation.pointer, images: images, weights: weights)
+      norm.observe(sum.pointer, images: 0..<images)
+      try norm.startSettling(images: images, weights: weights)
+    }
+  }
+
+  /// input [images x inputs] to [images x outputs]; the result lives until the next call.
+  public func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    try startForward(input, images: images, weights: weights)
+    return try finishForward(images: images, weights: weights)
+  }
+
+  /// The second half: [images x outputs], which live until the next pass.
+  public func finishForward(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    try context.clock.measure(.norm) {
+      try norm.settle(weights: weights)
+      norm.apply(
+        sum.pointer, residual: nil, relu: true, output: activation.pointer, images: 0..<images, weights: weights)
     }
     second.forward(activation.pointer, output: output.pointer, rows: images, weights: weights)
     return UnsafePointer(output.pointer)

@@ -7,8 +7,12 @@ package protocol Normalization: AnyObject {
   /// Takes in some images of the map x, in order and from the first on.
   func observe(_ x: UnsafePointer<Float>, images: Range<Int>)
 
-  /// Makes statistics of what was observed, all `images` of it, and keeps them for `apply` and `backward`.
-  func settle(images: Int, weights: Weights) throws
+  /// Starts to make statistics of what was observed, all `images` of it. Where other ranks share in them, the message
+  /// is under way until `settle`, which the same must call before the next of these.
+  func startSettling(images: Int, weights: Weights) throws
+
+  /// Waits for the statistics and keeps them for `apply` and the backward pass; nothing when they are there.
+  func settle(weights: Weights) throws
 
   /// output = relu?(norm(x) (+ residual)) for some images of the maps x and residual; output begins with the first of
   /// the range. Activations are computed again in the backward pass rather than kept.
@@ -23,8 +27,11 @@ package protocol Normalization: AnyObject {
     _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
     weights: Weights)
 
-  /// Makes of what was observed what `applyGradient` needs, and overwrites the parameters' gradients.
-  func settleGradient(images: Int, weights: Weights) throws
+  /// Overwrites the parameters' gradients and starts to make of what was observed what `applyGradient` needs.
+  func startSettlingGradient(images: Int, weights: Weights) throws
+
+  /// Waits for that; nothing when it is there.
+  func settleGradient() throws
 
   /// Writes the gradient of x for some images of the maps; `inputGradient`, a map of all images too, may be `gradient`.
   func applyGradient(
@@ -39,7 +46,8 @@ extension Normalization {
     images: Int, weights: Weights
   ) throws {
     observe(x, images: 0..<images)
-    try settle(images: images, weights: weights)
+    try startSettling(images: images, weights: weights)
+    try settle(weights: weights)
     apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
   }
 
@@ -49,7 +57,8 @@ extension Normalization {
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws {
     observeGradient(gradient, x: x, mask: mask, images: 0..<images, weights: weights)
-    try settleGradient(images: images, weights: weights)
+    try startSettlingGradient(images: images, weights: weights)
+    try settleGradient()
     applyGradient(
       gradient, x: x, mask: mask, inputGradient: inputGradient, images: 0..<images, weights: weights)
   }
@@ -91,7 +100,9 @@ package final class NoNorm: Normalization {
 
   package func observe(_ x: UnsafePointer<Float>, images: Range<Int>) {}
 
-  package func settle(images: Int, weights: Weights) {}
+  package func startSettling(images: Int, weights: Weights) {}
+
+  package func settle(weights: Weights) {}
 
   package func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
@@ -114,7 +125,9 @@ package final class NoNorm: Normalization {
     }
   }
 
-  package func settleGradient(images: Int, weights: Weights) {}
+  package func startSettlingGradient(images: Int, weights: Weights) {}
+
+  package func settleGradient() {}
 
   package func applyGradient(
     _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,

@@ -50,6 +50,8 @@ public final class ResNet {
   private let finalChannels: Int
   private let firstOffset: Int
   private var input: UnsafePointer<Float>?
+  /// What the block under way reads.
+  private var current: UnsafePointer<Float>?
 
   /// - Parameter name: what the torchvision keys are put behind, with its dot, or nothing.
   public init(_ name: String, shape: EncoderShape, plan: ParameterPlan, context: NetworkContext) {
@@ -101,28 +103,54 @@ public final class ResNet {
   /// Every convolution, the stem's first.
   var convolutions: [ConvolutionShape] { [stem.shape] + blocks.flatMap(\.convolutions) }
 
-  /// images NHWC [images x size x size x 3] to features [images x features]; the result lives until the next call.
-  public func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
-    self.input = input
-    var current = try forwardStem(input, images: images, weights: weights)
-    for block in blocks { current = try block.forward(current, images: images, weights: weights) }
+  /// The parts of a forward pass; see `forward(part:)`.
+  public var forwardParts: Int { 1 + blocks.reduce(0) { $0 + $1.forwardParts } }
+
+  /// One part of a forward pass of images NHWC [images x size x size x 3]. Each starts messages to the other ranks that
+  /// the next part waits for, so a network beside this one may take its own part in between.
+  public func forward(part: Int, _ input: UnsafePointer<Float>, images: Int, weights: Weights) throws {
+    if part == 0 {
+      self.input = input
+      return try stem.forward(.map(input), images: images, weights: weights)
+    }
+    var (place, block) = (part - 1, 0)
+    while place >= blocks[block].forwardParts {
+      place -= blocks[block].forwardParts
+      block += 1
+    }
+    if place == 0 {
+      current =
+        try block == 0
+        ? finishStem(images: images, weights: weights)
+        : blocks[block - 1].finishForward(images: images, weights: weights)
+    }
+    guard let current else { preconditionFailure("a forward pass without its beginning") }
+    try blocks[block].forward(part: place, current, images: images, weights: weights)
+  }
+
+  /// After all parts: the features [images x features], which live until the next pass.
+  public func finishForward(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    let maps = try blocks[blocks.count - 1].finishForward(images: images, weights: weights)
     context.clock.measure(.pooling) {
       Pooling.averageForward(
-        current, images: images, area: finalArea, channels: finalChannels, output: features.pointer)
+        maps, images: images, area: finalArea, channels: finalChannels, output: features.pointer)
     }
     return UnsafePointer(features.pointer)
   }
 
-  private func forwardStem(
-    _ input: UnsafePointer<Float>, images: Int, weights: Weights
-  ) throws -> UnsafePointer<Float> {
+  /// All parts: images NHWC [images x size x size x 3] to features [images x features].
+  public func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    for part in 0..<forwardParts { try forward(part: part, input, images: images, weights: weights) }
+    return try finishForward(images: images, weights: weights)
+  }
+
+  private func finishStem(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
     guard let pooled else { preconditionFailure("a stem without output") }
-    try stem.forward(.map(input), images: images, weights: weights)
     guard shape.stem == .imagenet else {
-      stem.normalize(residual: nil, relu: true, output: pooled.pointer, images: images, weights: weights)
+      try stem.normalize(residual: nil, relu: true, output: pooled.pointer, images: images, weights: weights)
       return UnsafePointer(pooled.pointer)
     }
-    stem.normalizePooled(
+    try stem.normalizePooled(
       output: pooled.pointer, chosen: chosen, activation: context.maps[.activation].pointer, images: images,
       weights: weights)
     return UnsafePointer(pooled.pointer)
@@ -136,7 +164,12 @@ public final class ResNet {
       Pooling.averageBackward(
         outputGradient: gradient, images: images, area: finalArea, channels: finalChannels, inputGradient: current)
     }
-    for block in blocks.reversed() { current = try block.backward(current, images: images, weights: weights) }
+    try blocks[blocks.count - 1].takeGradient(current, images: images, weights: weights)
+    for index in blocks.indices.reversed() {
+      current = try blocks[index].backward(images: images, weights: weights) {
+        if index > 0 { try blocks[index - 1].takeGradient($0, images: images, weights: weights) }
+      }
+    }
     var stemGradient = current
     if let chosen, shape.stem == .imagenet {
       stemGradient = context.maps[.work0].pointer
@@ -147,9 +180,8 @@ public final class ResNet {
       }
     }
     try stem.takeGradient(stemGradient, mask: .recomputed, images: images, weights: weights)
-    try stem.backward(
-      stemGradient, mask: .recomputed, sumGradient: stemGradient, input: .map(input), inputGradient: nil,
-      accumulate: false, images: images, weights: weights)
+    try stem.backwardFilterOnly(
+      stemGradient, mask: .recomputed, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
   }
 }

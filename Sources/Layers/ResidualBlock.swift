@@ -14,6 +14,7 @@ package final class ResidualBlock {
   private let firstOffset: Int
   private var input: UnsafePointer<Float>?
   private var kept: UnsafeMutablePointer<Float>?
+  private var gradient: UnsafeMutablePointer<Float>?
 
   /// - Parameter channels: of the block's inner units; a bottleneck's output has four times as many.
   package init(
@@ -50,7 +51,7 @@ package final class ResidualBlock {
       downsample = ConvolutionNorm(
         convolution: "\(name).downsample.0", norm: "\(name).downsample.1", norm, standardized: standardized,
         shape: shape,
-        sharedAs: .convolution0, plan: plan, context: context)
+        sharedAs: .convolutionShortcut, plan: plan, context: context)
     } else {
       downsample = nil
     }
@@ -75,33 +76,58 @@ package final class ResidualBlock {
     for role in [SharedMaps.Role.gradient0, .gradient1, .work0, .work1] { _ = context.shared(role, largest) }
   }
 
-  /// input NHWC to output NHWC, which lives until the block after next where nothing is kept.
-  package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
-    self.input = input
+  /// The parts of a forward pass, between which other ranks need not be waited for.
+  var forwardParts: Int { units.count }
+
+  /// Part 0 takes the block's input; each part needs what the one before it started on with the other ranks.
+  func forward(part: Int, _ input: UnsafePointer<Float>, images: Int, weights: Weights) throws {
+    if part == 0 {
+      self.input = input
+      try downsample?.forward(.map(input), images: images, weights: weights)
+    }
+    try units[part].forward(
+      part == 0 ? .map(input) : .activation(units[part - 1]), images: images, weights: weights)
+  }
+
+  /// After all parts: the output, which lives until the block after next where nothing is kept.
+  func finishForward(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    guard let input else { preconditionFailure("the end of a forward pass before its beginning") }
     let output = output.first { UnsafePointer($0.pointer) != input }!.pointer
     var shortcut = input
     if let downsample {
       let projected = context.maps[.shortcut].pointer
-      try downsample.forward(.map(input), images: images, weights: weights)
-      downsample.normalize(residual: nil, relu: false, output: projected, images: images, weights: weights)
+      try downsample.normalize(residual: nil, relu: false, output: projected, images: images, weights: weights)
       shortcut = UnsafePointer(projected)
     }
-    var current = UnitInput.map(input)
-    for unit in units {
-      try unit.forward(current, images: images, weights: weights)
-      current = .activation(unit)
-    }
-    units[units.count - 1].normalize(
+    try units[units.count - 1].normalize(
       residual: shortcut, relu: true, output: output, images: images, weights: weights)
     kept = output
     return UnsafePointer(output)
   }
 
-  /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
-  package func backward(
-    _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  /// input NHWC to output NHWC: all parts.
+  package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    for part in 0..<forwardParts { try forward(part: part, input, images: images, weights: weights) }
+    return try finishForward(images: images, weights: weights)
+  }
+
+  /// Begins the backward pass with the gradient of the output, in one of the two shared gradient maps.
+  func takeGradient(_ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights) throws {
+    guard let kept else { preconditionFailure("backward before forward") }
+    self.gradient = gradient
+    try units[units.count - 1].takeGradient(
+      gradient, mask: .output(UnsafePointer(kept)), images: images, weights: weights)
+    // What is left of the gradient behind the last ReLU is the projection's too.
+    try downsample?.takeGradient(gradient, mask: .none, images: images, weights: weights)
+  }
+
+  /// After `takeGradient`: the input's gradient, in either of the shared maps.
+  /// - Parameter whenComplete: called with it before the last filters' gradients are computed, for the block below to
+  ///   take it and have its messages under way meanwhile.
+  func backward(
+    images: Int, weights: Weights, whenComplete: (UnsafeMutablePointer<Float>) throws -> Void
   ) throws -> UnsafeMutablePointer<Float> {
-    guard let input, let kept else { preconditionFailure("backward before forward") }
+    guard let input, let kept, let gradient else { preconditionFailure("backward before forward") }
     let work = [context.maps[.work0].pointer, context.maps[.work1].pointer]
     var inputGradient = gradient
     if downsample != nil {
@@ -109,25 +135,34 @@ package final class ResidualBlock {
       inputGradient = gradient == one ? two : one
     }
     var (from, mask, sumGradient) = (gradient, ReLUMask.output(UnsafePointer(kept)), work[0])
-    try units[units.count - 1].takeGradient(gradient, mask: mask, images: images, weights: weights)
     for index in stride(from: units.count - 1, to: 0, by: -1) {
       let below = sumGradient == work[0] ? work[1] : work[0]
-      try units[index].backward(
-        from, mask: mask, sumGradient: sumGradient, input: .activation(units[index - 1]), inputGradient: below,
-        accumulate: false, images: images, weights: weights)
+      let source = UnitInput.activation(units[index - 1])
+      try units[index].backwardInput(
+        from, mask: mask, sumGradient: sumGradient, input: source, inputGradient: below, accumulate: false,
+        images: images, weights: weights)
+      units[index].backwardFilter(sumGradient, input: source, images: images, weights: weights)
       (from, mask, sumGradient) = (below, .recomputed, below)
     }
     // Without a projection the masked gradient is already the identity branch's; the convolution adds its own.
-    try units[0].backward(
+    try units[0].backwardInput(
       from, mask: mask, sumGradient: sumGradient, input: .map(input), inputGradient: inputGradient,
       accumulate: downsample == nil, images: images, weights: weights)
-    if let downsample {
-      try downsample.takeGradient(gradient, mask: .none, images: images, weights: weights)
-      try downsample.backward(
-        gradient, mask: .none, sumGradient: gradient, input: .map(input), inputGradient: inputGradient,
-        accumulate: true, images: images, weights: weights)
-    }
+    try downsample?.backwardInput(
+      gradient, mask: .none, sumGradient: gradient, input: .map(input), inputGradient: inputGradient,
+      accumulate: true, images: images, weights: weights)
+    try whenComplete(inputGradient)
+    units[0].backwardFilter(sumGradient, input: .map(input), images: images, weights: weights)
+    downsample?.backwardFilter(gradient, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
     return inputGradient
+  }
+
+  /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
+  package func backward(
+    _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  ) throws -> UnsafeMutablePointer<Float> {
+    try takeGradient(gradient, images: images, weights: weights)
+    return try backward(images: images, weights: weights) { _ in }
   }
 }

@@ -116,9 +116,17 @@ public final class Siamese {
   /// - Throws: `CollectiveError`.
   public func step(views: UnsafePointer<Float>, globalBatch: Int, index: Int = 0) throws -> Double {
     let images = layout.images
-    let targets = try targetNetwork?.forward(views, index: index)
-    let features = try encoder.forward(views, images: images, weights: online.weights)
-    let z = try projector.forward(features, images: images, weights: online.weights)
+    try targetNetwork?.takeViews(views, index: index)
+    // The networks take turns, so that one computes while the other's statistics cross the ranks.
+    for part in 0..<encoder.forwardParts {
+      try targetNetwork?.forward(part: part)
+      try encoder.forward(part: part, views, images: images, weights: online.weights)
+    }
+    try targetNetwork?.startProjecting()
+    let features = try encoder.finishForward(images: images, weights: online.weights)
+    try projector.startForward(features, images: images, weights: online.weights)
+    let targets = try targetNetwork?.finishProjecting()
+    let z = try projector.finishForward(images: images, weights: online.weights)
     let queries = try predictor?.forward(z, images: images, weights: online.weights) ?? z
     online.batchesTracked += context.scopes.batches(layout)
     projections = z
@@ -169,6 +177,7 @@ private final class TargetNetwork {
   private let projector: MLP
   /// nil where keys keep their places, or where all images share statistics, so that places do not matter.
   let shuffle: KeyShuffle?
+  private var input: UnsafePointer<Float>?
 
   /// - Parameter online: whose scratch, maps and clock it uses too.
   init(_ shape: ModelShape, shuffles: Bool, sharing online: NetworkContext, world: Communicator) {
@@ -186,13 +195,28 @@ private final class TargetNetwork {
         dimensions: shape.dimensions, world: world, clock: context.clock) : nil
   }
 
-  /// z', [images x dimensions].
-  func forward(_ views: UnsafePointer<Float>, index: Int) throws -> UnsafePointer<Float> {
+  /// Begins a forward pass.
+  func takeViews(_ views: UnsafePointer<Float>, index: Int) throws {
+    input = try shuffle?.scatter(views, step: index) ?? views
+  }
+
+  /// One part of the encoder's; see `ResNet.forward(part:)`.
+  func forward(part: Int) throws {
+    guard let input else { preconditionFailure("a forward pass without views") }
+    try encoder.forward(part: part, input, images: context.layout.images, weights: store.weights)
+  }
+
+  /// After all parts.
+  func startProjecting() throws {
     let images = context.layout.images
-    let input = try shuffle?.scatter(views, step: index) ?? views
-    let features = try encoder.forward(input, images: images, weights: store.weights)
+    let features = try encoder.finishForward(images: images, weights: store.weights)
     store.batchesTracked += context.scopes.batches(context.layout)
-    let projections = try projector.forward(features, images: images, weights: store.weights)
+    try projector.startForward(features, images: images, weights: store.weights)
+  }
+
+  /// z', [images x dimensions].
+  func finishProjecting() throws -> UnsafePointer<Float> {
+    let projections = try projector.finishForward(images: context.layout.images, weights: store.weights)
     return try shuffle?.collect(projections) ?? projections
   }
 }
