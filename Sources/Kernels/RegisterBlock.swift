@@ -9,6 +9,14 @@ enum RegisterBlock {
     ldc: Int, columns: Int, accumulate: Bool
   ) {
     var row = 0
+    // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time.
+    while columns == 16 && RegisterTile.isWhole(rows - row) {
+      let runs = RunsOfRows(
+        base: a + row * lda, places: WholeRows(distance: lda), segments: 1, length: k, segmentStride: 0)
+      RegisterTile.multiply6(
+        runs, b, c + row * ldc, WholeRows(distance: ldc), columns: 16, accumulate: accumulate)
+      row += 6
+    }
     while row < rows {
       let left = rows - row
       let places = EvenRows(distance: lda, last: left - 1)
@@ -33,6 +41,14 @@ enum RegisterBlock {
     accumulate: Bool
   ) {
     var row = 0
+    while columns == 16 && RegisterTile.isWhole(rows - row) {
+      let runs = RunsOfRows(
+        base: a, places: WholeListedRows(offsets: aOffsets + row), segments: segments, length: length,
+        segmentStride: segmentStride)
+      RegisterTile.multiply6(
+        runs, b, c, WholeListedRows(offsets: cOffsets + row), columns: 16, accumulate: accumulate)
+      row += 6
+    }
     while row < rows {
       let left = rows - row
       let runs = RunsOfRows(
@@ -57,6 +73,12 @@ enum RegisterBlock {
     c: UnsafeMutablePointer<Float>, ldc: Int, columns: Int, accumulate: Bool
   ) {
     var row = 0
+    while columns == 16 && RegisterTile.isWhole(rows - row) {
+      RegisterTile.multiplyTransposed6(
+        a + row, lda: lda, b, ldb: ldb, k: k, c + row * ldc, WholeRows(distance: ldc), columns: 16,
+        accumulate: accumulate)
+      row += 6
+    }
     while row < rows {
       let left = rows - row
       let stores = EvenRows(distance: ldc, last: left - 1)

@@ -52,7 +52,23 @@ struct EvenRows: RowPlaces {
   func offset(_ row: Int) -> Int { min(row, last) * distance }
 }
 
-/// Rows at offsets of a table.
+/// Rows at a fixed distance, all of them there.
+struct WholeRows: RowPlaces {
+  let distance: Int
+
+  @inline(__always)
+  func offset(_ row: Int) -> Int { row * distance }
+}
+
+/// Rows at offsets of a table, all of them there.
+struct WholeListedRows: RowPlaces {
+  let offsets: UnsafePointer<Int>
+
+  @inline(__always)
+  func offset(_ row: Int) -> Int { offsets[row] }
+}
+
+/// Rows at offsets of a table, of which some may be missing.
 struct ListedRows: RowPlaces {
   let offsets: UnsafePointer<Int>
   let last: Int
@@ -158,9 +174,9 @@ enum RegisterTile {
   /// c[6 x columns] (+)= a' b where a is stored k by k, `lda` apart, its six entries side by side; b likewise, 16 wide.
   /// Reads six of a even where fewer rows are wanted.
   @inline(__always)
-  static func multiplyTransposed6(
+  static func multiplyTransposed6<C: RowPlaces>(
     _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int, _ c: UnsafeMutablePointer<Float>,
-    _ rows: EvenRows, columns: Int, accumulate: Bool
+    _ rows: C, columns: Int, accumulate: Bool
   ) {
     let (c0, c1, c2) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2))
     let (c3, c4, c5) = (c + rows.offset(3), c + rows.offset(4), c + rows.offset(5))
@@ -222,4 +238,8 @@ enum RegisterTile {
   /// How many rows the next tile takes when `left` remain: 6, or 4 where that wastes less (8 = 4 + 4, 4, 3, ...).
   @inline(__always)
   static func height(_ left: Int) -> Int { left >= 9 || left == 6 || left == 5 ? 6 : 4 }
+
+  /// Whether that is a tile of six rows that are all there.
+  @inline(__always)
+  static func isWhole(_ left: Int) -> Bool { left >= 9 || left == 6 }
 }
