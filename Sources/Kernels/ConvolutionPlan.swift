@@ -136,8 +136,11 @@ struct MatrixFilterGradient: FilterGradientKernel {
 
   init(_ shape: ConvolutionShape, threads: Int) {
     (pixels, inputs, outputs) = (shape.height * shape.width, shape.inputChannels, shape.outputChannels)
-    scratchFloats = MatrixMultiply.scratchFloats(
-      m: inputs, n: outputs, k: shape.images * pixels, aTransposed: true, threads: threads)
+    // The depth is cut into even blocks, which may be longer for fewer images.
+    let (m, n, pixels) = (inputs, outputs, pixels)
+    scratchFloats = (1...shape.images).reduce(0) {
+      max($0, MatrixMultiply.scratchFloats(m: m, n: n, k: $1 * pixels, aTransposed: true, threads: threads))
+    }
   }
 
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {

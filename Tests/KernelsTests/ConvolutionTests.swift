@@ -70,6 +70,31 @@ final class ConvolutionTests: XCTestCase {
     }
   }
 
+  /// A pass taken a piece after the other gives the bits of the pass as a whole: packed filters are kept, and sums go on.
+  func testPiecesGiveTheBitsOfTheWhole() {
+    var cut: [ConvolutionPass: Set<ConvolutionAlgorithm>] = [:]
+    for shape in [
+      Self.shape(13, 24, 24, 32, 32, 3, 1, 1), Self.shape(10, 48, 48, 16, 24, 3, 2, 1),
+      Self.shape(13, 24, 24, 48, 32, 1, 1, 0), Self.shape(11, 32, 32, 48, 64, 1, 2, 0),
+      Self.shape(7, 96, 96, 3, 64, 7, 2, 3),
+    ] {
+      let inputs = Wanted.inputs(shape, images: shape.images)
+      for algorithm in ConvolutionAlgorithm.allCases where algorithm.applies(to: shape) && algorithm != .im2col {
+        let convolution = Convolution(
+          shape, team: ThreadTeam(threads: 1), scratch: Scratch(), algorithm: algorithm)
+        for (pass, piece) in [
+          (ConvolutionPass.forward, convolution.forwardPiece), (.inputGradient, convolution.inputGradientPiece),
+          (.filterGradient, convolution.filterGradientPiece),
+        ] where piece < shape.images { cut[pass, default: []].insert(algorithm) }
+        let whole = Results(convolution, inputs)
+        XCTAssertEqual(Results(convolution, inputs, inPieces: true).bits, whole.bits, "\(shape) \(algorithm)")
+      }
+    }
+    for pass in ConvolutionPass.allCases {
+      XCTAssertEqual(cut[pass]?.subtracting([.matrix]).count, 6, "\(pass): cut were \(cut[pass] ?? [])")
+    }
+  }
+
   private func check(_ wanted: Wanted, _ algorithm: ConvolutionAlgorithm?, _ team: ThreadTeam) {
     let convolution = Convolution(wanted.shape, team: team, scratch: Scratch(), algorithm: algorithm)
     let results = Results(convolution, wanted.inputs)
@@ -122,22 +147,44 @@ private struct Wanted {
 private struct Results {
   let output, inputGradient, accumulated, filterGradient: AlignedBuffer
 
-  init(_ convolution: Convolution, _ inputs: Inputs) {
+  init(_ convolution: Convolution, _ inputs: Inputs, inPieces: Bool = false) {
     let (shape, images) = (convolution.shape, inputs.images)
     output = Self.blank(images * shape.outputSize)
     inputGradient = Self.blank(images * shape.inputSize)
     accumulated = Self.blank(images * shape.inputSize)
     filterGradient = Self.blank(shape.filterSize)
-    convolution.forward(images: images, input: inputs.input, filter: inputs.filter, output: output.pointer)
-    convolution.inputGradient(
-      images: images, outputGradient: inputs.gradient, filter: inputs.filter, inputGradient: inputGradient.pointer,
-      accumulate: false)
+    func pieces(_ length: Int) -> [Range<Int>] {
+      guard inPieces else { return [0..<images] }
+      return stride(from: 0, to: images, by: length).map { $0..<min($0 + length, images) }
+    }
+    let (input, gradient) = (Self.buffer(inputs.input), Self.buffer(inputs.gradient))
+    for piece in pieces(convolution.forwardPiece) {
+      convolution.forward(
+        images: piece.count, input: input.pointer + piece.lowerBound * shape.inputSize, filter: inputs.filter,
+        output: output.pointer + piece.lowerBound * shape.outputSize, keepsFilter: piece.lowerBound > 0)
+    }
     for index in inputs.input.indices { accumulated.pointer[index] = inputs.input[index] }
-    convolution.inputGradient(
-      images: images, outputGradient: inputs.gradient, filter: inputs.filter, inputGradient: accumulated.pointer,
-      accumulate: true)
-    convolution.filterGradient(
-      images: images, input: inputs.input, outputGradient: inputs.gradient, filterGradient: filterGradient.pointer)
+    for (result, accumulate) in [(inputGradient, false), (accumulated, true)] {
+      for piece in pieces(convolution.inputGradientPiece) {
+        convolution.inputGradient(
+          images: piece.count, outputGradient: gradient.pointer + piece.lowerBound * shape.outputSize,
+          filter: inputs.filter, inputGradient: result.pointer + piece.lowerBound * shape.inputSize,
+          accumulate: accumulate, keepsFilter: piece.lowerBound > 0)
+      }
+    }
+    for piece in pieces(convolution.filterGradientPiece) {
+      convolution.filterGradient(
+        images: piece.count, input: input.pointer + piece.lowerBound * shape.inputSize,
+        outputGradient: gradient.pointer + piece.lowerBound * shape.outputSize, filterGradient: filterGradient.pointer,
+        isFirst: piece.lowerBound == 0, isLast: piece.upperBound == images)
+    }
+    withExtendedLifetime((input, gradient)) {}
+  }
+
+  private static func buffer(_ numbers: [Float]) -> AlignedBuffer {
+    let buffer = AlignedBuffer(count: numbers.count)
+    buffer.pointer.update(from: numbers, count: numbers.count)
+    return buffer
   }
 
   private static func blank(_ count: Int) -> AlignedBuffer {

@@ -1,0 +1,55 @@
+import Kernels
+import Layers
+import NetworkTesting
+import XCTest
+
+/// Passes take a large batch a few images at a time. What four ghosts of four images give in one pass of sixteen, cut
+/// into pieces that end in the middle of ghosts, is what four passes of four images give, which are not cut.
+final class PiecesTests: XCTestCase {
+  private let ghost = 4
+  private let count = 4
+
+  func testAPassInPiecesIsThePassesOfItsGhosts() throws {
+    for (kind, stem, norm, threads) in [
+      (EncoderKind.resnet10, Stem.imagenet, NormKind.bn, 1), (.resnet10, .cifar, .bn, 3), (.resnet50, .small, .bn, 1),
+      (.resnet10, .imagenet, .gn, 2), (.resnet10, .small, .none, 1),
+    ] {
+      let shape = EncoderShape(kind: kind, width: 32, stem: stem, imageSize: 64, norm: norm)
+      let name = "\(kind) \(stem) \(norm)"
+      let cut = shape.convolutions(images: ghost * count).contains {
+        Convolution($0, team: ThreadTeam(threads: 1), scratch: Scratch()).forwardPiece < ghost * count
+      }
+      XCTAssert(cut, "\(name): nothing is cut into pieces, so that nothing is tested")
+      let (image, features) = (64 * 64 * 3, shape.features)
+      let input = noise(ghost * count * image, 5)
+      let dy = noise(ghost * count * features, 6)
+
+      let whole = try rig(shape, images: ghost * count, threads: threads)
+      let output = try whole.pass(input, outputGradient: dy)
+      let gradients = whole.store.gradients.array
+      var sum = [Double](repeating: 0, count: gradients.count)
+      for index in 0..<count {
+        let (first, last) = (index * ghost, (index + 1) * ghost)
+        let part = try rig(shape, images: ghost, threads: 1)
+        let wanted = try part.pass(
+          Array(input[first * image..<last * image]), outputGradient: Array(dy[first * features..<last * features]))
+        assertClose(Array(output[first * features..<last * features]), wanted, within: 1e-5, name)
+        for (place, value) in part.store.gradients.array.enumerated() { sum[place] += Double(value) }
+      }
+      for parameter in whole.store.parameters {
+        let range = parameter.offset..<parameter.offset + parameter.count
+        assertClose(
+          Array(gradients[range]), sum[range].map(Float.init), within: 2e-4, "\(name): \(parameter.name)")
+      }
+    }
+  }
+
+  private func rig(_ shape: EncoderShape, images: Int, threads: Int) throws -> LayerRig<ResNet> {
+    let rig = LayerRig(imagesPerView: images, scope: try ghosts(ghost), threads: threads) { plan, context in
+      ResNet("", shape: shape, plan: plan, context: context)
+    }
+    rig.store.initialize(seed: 3)
+    rig.store.perturb(4)
+    return rig
+  }
+}
