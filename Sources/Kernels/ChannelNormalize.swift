@@ -30,37 +30,59 @@ public enum ChannelNormalize {
 
   /// dx = (g - meanGradient - xhat * meanProduct) * scale, with xhat = (x - mean) * inverse. The gradient of a channel
   /// normalised over its rows (Ioffe & Szegedy 2015, section 3). `output` may be `gradient`.
-  /// - Parameter masked: whether g is `gradient` only where the normalised value is positive, as behind a ReLU.
+  /// - Parameters:
+  ///   - gamma: where channels of different weights share statistics, so that the means are of g * gamma:
+  ///     dx = (g * gamma - meanGradient - xhat * meanProduct) * inverse.
+  ///   - masked: whether g is `gradient` only where the normalised value is positive, as behind a ReLU.
   public static func backward(
-    gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, affine: ChannelAffine,
+    gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, affine: ChannelAffine, gamma: UnsafePointer<Float>? = nil,
     meanGradient: UnsafePointer<Float>, meanProduct: UnsafePointer<Float>, masked: Bool = false,
     output: UnsafeMutablePointer<Float>, rows: Int, channels: Int, team: ThreadTeam
   ) {
     team.split(rows, grain: 16) { range in
-      let whole = channels & ~7
-      for r in range {
-        let base = r * channels
-        var c = 0
-        while c < whole {
-          let shifted = load8(x + base + c) - load8(affine.mean + c)
-          var g = load8(gradient + base + c)
-          if masked {
-            let activation = load8(affine.beta + c).addingProduct(shifted, load8(affine.scale + c))
-            g.replace(with: 0, where: activation .<= 0)
-          }
-          let hat = shifted * load8(affine.inverse + c)
-          let centred = g - load8(meanGradient + c) - hat * load8(meanProduct + c)
-          store8(centred * load8(affine.scale + c), output + base + c)
-          c += 8
+      if let gamma {
+        backwardRows(
+          gradient, x, affine, gamma, true, affine.inverse, meanGradient, meanProduct, masked, output, range, channels)
+      } else {
+        backwardRows(
+          gradient, x, affine, affine.scale, false, affine.scale, meanGradient, meanProduct, masked, output, range,
+          channels)
+      }
+    }
+  }
+
+  @inline(__always)
+  private static func backwardRows(
+    _ gradient: UnsafePointer<Float>, _ x: UnsafePointer<Float>, _ affine: ChannelAffine,
+    _ gamma: UnsafePointer<Float>, _ weighs: Bool, _ factor: UnsafePointer<Float>,
+    _ meanGradient: UnsafePointer<Float>, _ meanProduct: UnsafePointer<Float>, _ masked: Bool,
+    _ output: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ channels: Int
+  ) {
+    let whole = channels & ~7
+    for r in rows {
+      let base = r * channels
+      var c = 0
+      while c < whole {
+        let shifted = load8(x + base + c) - load8(affine.mean + c)
+        var g = load8(gradient + base + c)
+        if masked {
+          let activation = load8(affine.beta + c).addingProduct(shifted, load8(affine.scale + c))
+          g.replace(with: 0, where: activation .<= 0)
         }
-        while c < channels {
-          let shifted = x[base + c] - affine.mean[c]
-          var g = gradient[base + c]
-          if masked && affine.beta[c].addingProduct(shifted, affine.scale[c]) <= 0 { g = 0 }
-          let hat = shifted * affine.inverse[c]
-          output[base + c] = (g - meanGradient[c] - hat * meanProduct[c]) * affine.scale[c]
-          c += 1
-        }
+        if weighs { g *= load8(gamma + c) }
+        let hat = shifted * load8(affine.inverse + c)
+        let centred = g - load8(meanGradient + c) - hat * load8(meanProduct + c)
+        store8(centred * load8(factor + c), output + base + c)
+        c += 8
+      }
+      while c < channels {
+        let shifted = x[base + c] - affine.mean[c]
+        var g = gradient[base + c]
+        if masked && affine.beta[c].addingProduct(shifted, affine.scale[c]) <= 0 { g = 0 }
+        if weighs { g *= gamma[c] }
+        let hat = shifted * affine.inverse[c]
+        output[base + c] = (g - meanGradient[c] - hat * meanProduct[c]) * factor[c]
+        c += 1
       }
     }
   }

@@ -9,10 +9,13 @@ package final class GroupNorm: Normalization {
   private let context: NetworkContext
   private let gamma: Parameter
   private let beta: Parameter
-  /// For each image: mean and inverse deviation of each group.
-  private let statistics: AlignedBuffer
-  /// For each image: Σ g and Σ g xhat of each channel.
+  /// For each image, `channels` floats each of what its channels are normalised by, and of its backward pass.
+  private enum Vector: Int, CaseIterable { case mean, inverse, scale, meanGradient, meanProduct }
+  private let vectors: AlignedBuffer
+  /// For each image: two sums of each channel, Σ x and Σ x² or Σ g and Σ g xhat.
   private let sums: UnsafeMutablePointer<Double>
+  /// An image is one thread's.
+  private let alone = ThreadTeam(threads: 1)
 
   /// The number of groups for a layer of `channels`: the largest divisor not above 32, as the paper's default, that
   /// leaves each at least two channels: one number alone, as a head of few channels would have it, is normalised to 0.
@@ -29,70 +32,51 @@ package final class GroupNorm: Normalization {
     self.context = context
     gamma = plan.add(name + ".weight", shape: [channels], start: .constant(1))
     beta = plan.add(name + ".bias", shape: [channels], start: .constant(0))
-    statistics = AlignedBuffer(count: context.layout.images * groups * 2)
+    vectors = AlignedBuffer(count: context.layout.images * Vector.allCases.count * channels)
     sums = .allocate(capacity: context.layout.images * channels * 2)
   }
 
   deinit { sums.deallocate() }
 
   package func observe(_ x: UnsafePointer<Float>, images: Range<Int>) {
-    context.team.split(images.count) { range in
-      for index in range {
-        let image = images.lowerBound + index
-        measure(x + image * rowsPerImage * channels, image)
-      }
+    eachImage(images) { image in
+      let (sum, squares) = imageSums(image)
+      ChannelSums.moments(
+        x + image * rowsPerImage * channels, rows: rowsPerImage, channels: channels, sums: sum, squares: squares,
+        partials: sum, team: alone)
     }
   }
 
-  package func startSettling(images: Int, weights: Weights) {}
-
-  package func settle(weights: Weights) {}
-
-  private func measure(_ x: UnsafePointer<Float>, _ image: Int) {
-    let width = channels / groups
-    for group in 0..<groups {
-      var sum = 0.0
-      var squares = 0.0
-      for row in 0..<rowsPerImage {
-        let values = x + row * channels + group * width
-        for c in 0..<width {
-          let value = Double(values[c])
-          sum += value
-          squares += value * value
+  package func startSettling(images: Int, weights: Weights) {
+    let (gamma, width) = (weights.value(gamma), channels / groups)
+    let count = Double(rowsPerImage * width)
+    eachImage(0..<images) { image in
+      let (sum, squares) = imageSums(image)
+      for group in 0..<groups {
+        let inside = group * width..<(group + 1) * width
+        let mean = inside.reduce(0) { $0 + sum[$1] } / count
+        let variance = max(0, inside.reduce(0) { $0 + squares[$1] } / count - mean * mean)
+        let inverse = 1 / (variance + BatchNorm.epsilon).squareRoot()
+        for c in inside {
+          vector(image, .mean)[c] = Float(mean)
+          vector(image, .inverse)[c] = Float(inverse)
+          vector(image, .scale)[c] = Float(inverse * Double(gamma[c]))
         }
       }
-      let count = Double(rowsPerImage * width)
-      let mean = sum / count
-      let variance = max(0, squares / count - mean * mean)
-      let place = statistics.pointer + (image * groups + group) * 2
-      place[0] = Float(mean)
-      place[1] = Float(1 / (variance + BatchNorm.epsilon).squareRoot())
     }
   }
+
+  package func settle(weights: Weights) {}
 
   package func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights
   ) {
-    let width = channels / groups
-    let scale = weights.value(gamma)
-    let shift = weights.value(beta)
-    let first = images.lowerBound * rowsPerImage * channels
-    context.team.split(images.count) { range in
-      for index in range {
-        let image = images.lowerBound + index
-        for row in 0..<rowsPerImage {
-          let base = (image * rowsPerImage + row) * channels
-          for group in 0..<groups {
-            let place = statistics.pointer + (image * groups + group) * 2
-            for c in (group * width)..<((group + 1) * width) {
-              var value = shift[c].addingProduct((x[base + c] - place[0]) * place[1], scale[c])
-              if let residual { value += residual[base + c] }
-              output[base - first + c] = relu && value <= 0 ? 0 : value
-            }
-          }
-        }
-      }
+    let size = rowsPerImage * channels
+    eachImage(images) { image in
+      ChannelNormalize.forward(
+        x + image * size, affine: affine(image, weights), residual: residual.map { $0 + image * size }, relu: relu,
+        output: output + (image - images.lowerBound) * size, rows: rowsPerImage, channels: channels, team: alone)
     }
   }
 
@@ -100,83 +84,81 @@ package final class GroupNorm: Normalization {
     _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
     weights: Weights
   ) {
-    context.team.split(images.count) { range in
-      for index in range { maskAndSum(gradient, x, mask, images.lowerBound + index, weights) }
+    let size = rowsPerImage * channels
+    eachImage(images) { image in
+      var (ownMask, keepsMasked) = (mask, true)
+      switch mask {
+      case .none: break
+      case .output(let output): ownMask = .output(output + image * size)
+      case .recomputed: keepsMasked = false
+      }
+      let (sum, products) = imageSums(image)
+      ChannelSums.backward(
+        gradient: gradient + image * size, x: x + image * size, mask: ownMask, affine: affine(image, weights),
+        rows: rowsPerImage, channels: channels, keepsMasked: keepsMasked, sums: sum, products: products,
+        partials: sum, team: alone)
     }
   }
 
-  package func applyGradient(
-    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
-  ) {
-    context.team.split(images.count) { range in
-      for index in range { writeInputGradient(gradient, x, inputGradient, images.lowerBound + index, weights) }
+  /// dx = inverse (g gamma - mean(g gamma) - xhat mean(g gamma xhat)), the means over the group.
+  package func startSettlingGradient(images: Int, weights: Weights) {
+    let (scale, width) = (weights.value(gamma), channels / groups)
+    let count = Double(rowsPerImage * width)
+    eachImage(0..<images) { image in
+      let (sum, products) = imageSums(image)
+      for group in 0..<groups {
+        let inside = group * width..<(group + 1) * width
+        let mean = inside.reduce(0) { $0 + sum[$1] * Double(scale[$1]) } / count
+        let product = inside.reduce(0) { $0 + products[$1] * Double(scale[$1]) } / count
+        for c in inside {
+          vector(image, .meanGradient)[c] = Float(mean)
+          vector(image, .meanProduct)[c] = Float(product)
+        }
+      }
+    }
+    let (gammaGradient, betaGradient) = (weights.gradient(gamma), weights.gradient(beta))
+    for c in 0..<channels {
+      betaGradient[c] = Float((0..<images).reduce(0) { $0 + imageSums($1).0[c] })
+      gammaGradient[c] = Float((0..<images).reduce(0) { $0 + imageSums($1).1[c] })
     }
   }
 
   package func settleGradient() {}
 
-  package func startSettlingGradient(images: Int, weights: Weights) {
-    let gammaGradient = weights.gradient(gamma)
-    let betaGradient = weights.gradient(beta)
-    for c in 0..<channels {
-      var sum = 0.0
-      var product = 0.0
-      for image in 0..<images {
-        sum += sums[image * channels * 2 + c]
-        product += sums[image * channels * 2 + channels + c]
-      }
-      betaGradient[c] = Float(sum)
-      gammaGradient[c] = Float(product)
+  package func applyGradient(
+    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
+  ) {
+    let size = rowsPerImage * channels
+    var masked = false
+    if case .recomputed = mask { masked = true }
+    eachImage(images) { image in
+      ChannelNormalize.backward(
+        gradient: gradient + image * size, x: x + image * size, affine: affine(image, weights),
+        gamma: weights.value(gamma), meanGradient: vector(image, .meanGradient),
+        meanProduct: vector(image, .meanProduct), masked: masked,
+        output: inputGradient + image * size, rows: rowsPerImage, channels: channels, team: alone)
     }
   }
 
-  private func maskAndSum(
-    _ gradient: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ mask: ReLUMask, _ image: Int,
-    _ weights: Weights
-  ) {
-    let width = channels / groups
-    let scale = weights.value(gamma)
-    let shift = weights.value(beta)
-    let sum = sums + image * channels * 2
-    sum.update(repeating: 0, count: channels * 2)
-    for row in 0..<rowsPerImage {
-      let base = (image * rowsPerImage + row) * channels
-      for c in 0..<channels {
-        let place = statistics.pointer + (image * groups + c / width) * 2
-        let hat = (x[base + c] - place[0]) * place[1]
-        switch mask {
-        case .none: break
-        case .output(let output): if output[base + c] <= 0 { gradient[base + c] = 0 }
-        case .recomputed: if shift[c].addingProduct(hat, scale[c]) <= 0 { gradient[base + c] = 0 }
-        }
-        sum[c] += Double(gradient[base + c])
-        sum[channels + c] += Double(gradient[base + c]) * Double(hat)
-      }
+  private func eachImage(_ images: Range<Int>, _ body: (Int) -> Void) {
+    context.team.split(images.count) { range in
+      for index in range { body(images.lowerBound + index) }
     }
   }
 
-  /// dx = inverse (g gamma - mean(g gamma) - xhat mean(g gamma xhat)), the means over the group.
-  private func writeInputGradient(
-    _ gradient: UnsafePointer<Float>, _ x: UnsafePointer<Float>, _ inputGradient: UnsafeMutablePointer<Float>,
-    _ image: Int, _ weights: Weights
-  ) {
-    let width = channels / groups
-    let scale = weights.value(gamma)
-    let sum = sums + image * channels * 2
-    for group in 0..<groups {
-      let place = statistics.pointer + (image * groups + group) * 2
-      let inside = (group * width)..<((group + 1) * width)
-      let count = Double(rowsPerImage * width)
-      let mean = Float(inside.reduce(0) { $0 + sum[$1] * Double(scale[$1]) } / count)
-      let product = Float(inside.reduce(0) { $0 + sum[channels + $1] * Double(scale[$1]) } / count)
-      for row in 0..<rowsPerImage {
-        let base = (image * rowsPerImage + row) * channels
-        for c in inside {
-          let hat = (x[base + c] - place[0]) * place[1]
-          inputGradient[base + c] = place[1] * (gradient[base + c] * scale[c] - mean - hat * product)
-        }
-      }
-    }
+  private func vector(_ image: Int, _ vector: Vector) -> UnsafeMutablePointer<Float> {
+    vectors.pointer + (image * Vector.allCases.count + vector.rawValue) * channels
+  }
+
+  private func affine(_ image: Int, _ weights: Weights) -> ChannelAffine {
+    ChannelAffine(
+      mean: vector(image, .mean), inverse: vector(image, .inverse), scale: vector(image, .scale),
+      beta: weights.value(beta))
+  }
+
+  private func imageSums(_ image: Int) -> (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) {
+    let first = sums + image * 2 * channels
+    return (first, first + channels)
   }
 }

@@ -22,7 +22,7 @@ package protocol Normalization: AnyObject {
 
   /// Takes in the gradient of `apply`'s output for some images of the maps, in order and from the first on. Where the
   /// mask is a kept output, `gradient` is left as the gradient before the ReLU, which is what the residual branch
-  /// receives; where it is recomputed, `gradient` may or may not be.
+  /// receives; where it is recomputed, `gradient` may be left as it was.
   func observeGradient(
     _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
     weights: Weights)

@@ -171,30 +171,37 @@ final class ChannelTests: XCTestCase {
   }
 
   func testBackward() {
-    for masked in [false, true] { checkBackward(masked: masked) }
+    for masked in [false, true] {
+      for weighs in [false, true] { checkBackward(masked: masked, weighs: weighs) }
+    }
   }
 
-  private func checkBackward(masked: Bool) {
+  /// - Parameter weighs: whether channels of different weights share statistics.
+  private func checkBackward(masked: Bool, weighs: Bool) {
     forEachSize { rows, channels, team in
       var affine = Affine(channels)
       let x = Noise.floats(rows * channels, seed: 11)
       let gradient = Noise.floats(rows * channels, seed: 12)
       let meanGradient = Noise.floats(channels, seed: 13)
       let meanProduct = Noise.floats(channels, seed: 14)
+      let gamma = Noise.floats(channels, seed: 15)
       let wanted = x.indices.map { i in
         let c = i % channels
         let g = masked && affine.value(x[i], c) <= 0 ? 0 : Double(gradient[i])
-        return (g - Double(meanGradient[c]) - affine.hat(x[i], c) * Double(meanProduct[c]))
-          * Double(affine.scale[c])
+        return
+          (g * (weighs ? Double(gamma[c]) : 1) - Double(meanGradient[c])
+          - affine.hat(x[i], c) * Double(meanProduct[c])) * Double(weighs ? affine.inverse[c] : affine.scale[c])
       }
       let output = AlignedBuffer(count: x.count)
       // In place, as blocks call it.
       for i in x.indices { output.pointer[i] = gradient[i] }
       affine.with { affine in
-        ChannelNormalize.backward(
-          gradient: output.pointer, x: x, affine: affine, meanGradient: meanGradient, meanProduct: meanProduct,
-          masked: masked,
-          output: output.pointer, rows: rows, channels: channels, team: team)
+        gamma.withUnsafeBufferPointer { gamma in
+          ChannelNormalize.backward(
+            gradient: output.pointer, x: x, affine: affine, gamma: weighs ? gamma.baseAddress : nil,
+            meanGradient: meanGradient, meanProduct: meanProduct, masked: masked, output: output.pointer, rows: rows,
+            channels: channels, team: team)
+        }
       }
       XCTAssertLessThan(Noise.relativeError(output, wanted), 1e-6, "\(rows) x \(channels)")
     }
