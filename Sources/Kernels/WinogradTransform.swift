@@ -104,28 +104,34 @@ enum WinogradTransform<Tile: WinogradTile> {
           Tile.output(
             { load8(source + channel + ($0 * n + j) * slice) }, { store8($1, workspace + ($0 * n + j) * 8) })
         }
-        let lanes = min(8, count - channel)
-        let isWhole = height == m && width == m && lanes == 8
-        if isWhole && !accumulate {
-          for i in 0..<m {
-            let line = corner + i * view.width * pixel + channel
-            Tile.output({ load8(workspace + (i * n + $0) * 8) }, { store8($1, line + $0 * pixel) })
-          }
-        } else if isWhole {
-          for i in 0..<m {
-            let line = corner + i * view.width * pixel + channel
-            Tile.output(
-              { load8(workspace + (i * n + $0) * 8) },
-              { store8(load8(line + $0 * pixel) + $1, line + $0 * pixel) })
-          }
-        } else {
-          for i in 0..<max(height, 0) {
-            let line = corner + i * view.width * pixel + channel
-            Tile.output(
-              { load8(workspace + (i * n + $0) * 8) },
-              { j, value in if j < width { put(value, line + j * pixel, lanes: lanes, accumulate: accumulate) } })
-          }
-        }
+        write(
+          workspace, corner + channel, line: view.width * pixel, pixel: pixel, height: height, width: width,
+          lanes: min(8, count - channel), accumulate: accumulate)
+      }
+    }
+  }
+
+  /// The second half of `output`: the rows of one tile of eight channels from the workspace to the map, whose lines and
+  /// pixels are so many floats apart; without a question asked where all of the tile lies inside it.
+  @inline(__always)
+  private static func write(
+    _ workspace: UnsafePointer<Float>, _ corner: UnsafeMutablePointer<Float>, line: Int, pixel: Int, height: Int,
+    width: Int, lanes: Int, accumulate: Bool
+  ) {
+    let (m, n) = (Tile.outputs, Tile.side)
+    let isWhole = height == m && width == m && lanes == 8
+    for i in 0..<max(height, 0) {
+      let target = corner + i * line
+      if isWhole && !accumulate {
+        Tile.output({ load8(workspace + (i * n + $0) * 8) }, { store8($1, target + $0 * pixel) })
+      } else if isWhole {
+        Tile.output(
+          { load8(workspace + (i * n + $0) * 8) },
+          { store8(load8(target + $0 * pixel) + $1, target + $0 * pixel) })
+      } else {
+        Tile.output(
+          { load8(workspace + (i * n + $0) * 8) },
+          { j, value in if j < width { put(value, target + j * pixel, lanes: lanes, accumulate: accumulate) } })
       }
     }
   }
