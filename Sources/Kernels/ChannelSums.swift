@@ -32,12 +32,11 @@ public enum ChannelSums {
 
   /// The two sums of batch norm's backward pass, over g = gradient where the ReLU behind the norm let through:
   /// sums[c] (+)= Σ g, products[c] (+)= Σ g (x - mean) * deviationInverse.
-  /// - Parameters:
-  ///   - keepsMasked: whether g is written back to `gradient` where there is a mask.
-  ///   - accumulate: adds to the sums instead of overwriting them.
+  /// Where the mask is a kept output, g is written back to `gradient`; a mask that can be had again need not be.
+  /// - Parameter accumulate: adds to the sums instead of overwriting them.
   public static func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, affine: ChannelAffine,
-    rows: Int, channels: Int, keepsMasked: Bool = true, accumulate: Bool = false, sums: UnsafeMutablePointer<Double>,
+    rows: Int, channels: Int, accumulate: Bool = false, sums: UnsafeMutablePointer<Double>,
     products: UnsafeMutablePointer<Double>, partials: UnsafeMutablePointer<Double>, team: ThreadTeam
   ) {
     reduce(
@@ -45,19 +44,18 @@ public enum ChannelSums {
       team: team
     ) { range, first, second in
       switch mask {
-      case .none: backwardOfRows(gradient, x, nil, false, false, affine, range, channels, first, second)
+      case .none: backwardOfRows(gradient, x, nil, false, affine, range, channels, first, second)
       case .output(let output):
-        backwardOfRows(gradient, x, output, false, keepsMasked, affine, range, channels, first, second)
+        backwardOfRows(gradient, x, output, false, affine, range, channels, first, second)
       case .recomputed:
-        backwardOfRows(gradient, x, nil, true, keepsMasked, affine, range, channels, first, second)
+        backwardOfRows(gradient, x, nil, true, affine, range, channels, first, second)
       }
     }
   }
 
   private static func reduce(
-    rows: Int, channels: Int, accumulate: Bool = false, first: UnsafeMutablePointer<Double>,
-    second: UnsafeMutablePointer<Double>,
-    partials: UnsafeMutablePointer<Double>, team: ThreadTeam,
+    rows: Int, channels: Int, accumulate: Bool, first: UnsafeMutablePointer<Double>,
+    second: UnsafeMutablePointer<Double>, partials: UnsafeMutablePointer<Double>, team: ThreadTeam,
     _ body: (Range<Int>, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void
   ) {
     if !accumulate {
@@ -118,7 +116,7 @@ public enum ChannelSums {
   @inline(__always)
   private static func backwardOfRows(
     _ gradient: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ output: UnsafePointer<Float>?,
-    _ recompute: Bool, _ keep: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int,
+    _ recompute: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int,
     _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>
   ) {
     let block = blockRows(channels, atLeast: 4)
@@ -142,7 +140,7 @@ public enum ChannelSums {
           if masked {
             let activation = recompute ? beta.addingProduct(centred, scale) : load8(output! + at)
             g.replace(with: 0, where: activation .<= 0)
-            if keep { store8(g, gradient + at) }
+            if !recompute { store8(g, gradient + at) }
           }
           let wide = SIMD8<Double>(g)
           sum += wide
@@ -161,7 +159,7 @@ public enum ChannelSums {
           if masked {
             let activation = recompute ? affine.beta[c].addingProduct(centred, affine.scale[c]) : output![at]
             if activation <= 0 { g = 0 }
-            if keep { gradient[at] = g }
+            if !recompute { gradient[at] = g }
           }
           sums[c] += Double(g)
           products[c] += Double(g) * Double(centred * affine.inverse[c])
@@ -187,6 +185,13 @@ public enum ReLUMask {
   case output(UnsafePointer<Float>)
   /// Where the normalised value, computed again from the input, is positive.
   case recomputed
+
+  public var isRecomputed: Bool { if case .recomputed = self { true } else { false } }
+
+  /// The mask from an offset in floats on.
+  public func from(_ offset: Int) -> ReLUMask {
+    if case .output(let output) = self { .output(output + offset) } else { self }
+  }
 }
 
 /// What a normalisation does to each channel: y = (x - mean) * scale + beta, with scale = gamma * inverse and inverse

@@ -50,11 +50,12 @@ public final class Convolution {
   private let algorithms: [ConvolutionPass: ConvolutionAlgorithm]
   private let forwardPlan, inputPlan: ConvolutionPlan<CorrelationCall>
   private let filterPlan: ConvolutionPlan<FilterGradientCall>
-  /// Images that a piece of each pass should have, for what is computed before or after it to
-  /// be in the caches still; all where the algorithm wants them together.
+  /// Images that a piece of each pass should have, for what is computed before or after it to be in the caches still;
+  /// all where the algorithm wants them together.
   public let forwardPiece, inputGradientPiece, filterGradientPiece: Int
   /// Floats of a piece's two maps for each thread: three quarters of a megabyte.
   private static let pieceFloats = 196_608
+  /// Rows of a matrix product's piece for each thread, at least.
   private static let matrixRows = 4096
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.

@@ -69,7 +69,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     }
   }
 
-  var takesPieces: Bool { if case .tiles = blocking { true } else { false } }
+  var takesPieces: Bool { blocking.takesPieces }
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {
@@ -199,8 +199,8 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     }
   }
 
-  /// taps[tap][rows at once][16] of a phase, `count` input channels from k on and 16 output channels from o on; zeros right of the
-  /// last channel and for taps that the phase lacks.
+  /// taps[tap][rows at once][16] of a phase, `count` input channels from k on and 16 output channels from o on; zeros
+  /// right of the last channel and for taps that the phase lacks.
   private func gather(
     _ phase: WinogradPhase, _ o: Int, _ k: Int, _ count: Int, _ filter: UnsafePointer<Float>,
     _ taps: UnsafeMutablePointer<Float>

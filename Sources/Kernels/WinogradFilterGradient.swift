@@ -77,7 +77,7 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     }
   }
 
-  var takesPieces: Bool { if case .tiles = blocking { true } else { false } }
+  var takesPieces: Bool { blocking.takesPieces }
 
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {

@@ -79,7 +79,7 @@ package final class BatchNorm: Normalization {
       let (sum, squares) = segmentSums(segment)
       ChannelSums.moments(
         x + rows.lowerBound * channels, rows: rows.count, channels: channels,
-        accumulate: rows.lowerBound > segment * imagesPerSegment * rowsPerImage, sums: sum, squares: squares,
+        accumulate: !begins(segment, rows), sums: sum, squares: squares,
         partials: partials, team: context.team)
     }
   }
@@ -108,6 +108,11 @@ package final class BatchNorm: Normalization {
     for segment in images.lowerBound / imagesPerSegment...(images.upperBound - 1) / imagesPerSegment {
       body(segment, all.clamped(to: segment * rows..<(segment + 1) * rows))
     }
+  }
+
+  /// Whether rows are the first of their segment.
+  private func begins(_ segment: Int, _ rows: Range<Int>) -> Bool {
+    rows.lowerBound == segment * imagesPerSegment * rowsPerImage
   }
 
   /// output = the max-pooling of relu(norm(x)) of maps of `height` x `width`.
@@ -145,17 +150,11 @@ package final class BatchNorm: Normalization {
   ) {
     eachSegment(images) { segment, rows in
       let at = rows.lowerBound * channels
-      var ownMask = mask
-      if case .output(let output) = mask { ownMask = .output(output + at) }
-      // A mask that can be had again need not be written down.
-      var keepsMasked = true
-      if case .recomputed = mask { keepsMasked = false }
       let (gradients, products) = segmentSums(segment)
       ChannelSums.backward(
-        gradient: gradient + at, x: x + at, mask: ownMask, affine: affine(segment), rows: rows.count,
-        channels: channels, keepsMasked: keepsMasked,
-        accumulate: rows.lowerBound > segment * imagesPerSegment * rowsPerImage, sums: gradients,
-        products: products, partials: partials, team: context.team)
+        gradient: gradient + at, x: x + at, mask: mask.from(at), affine: affine(segment), rows: rows.count,
+        channels: channels, accumulate: !begins(segment, rows), sums: gradients, products: products, partials: partials,
+        team: context.team)
     }
   }
 
@@ -182,13 +181,12 @@ package final class BatchNorm: Normalization {
     _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
   ) {
-    var masked = false
-    if case .recomputed = mask { masked = true }
     eachSegment(images) { segment, rows in
       let at = rows.lowerBound * channels
       ChannelNormalize.backward(
         gradient: gradient + at, x: x + at, affine: affine(segment), meanGradient: vector(segment, .meanGradient),
-        meanProduct: vector(segment, .meanProduct), masked: masked, output: inputGradient + at, rows: rows.count,
+        meanProduct: vector(segment, .meanProduct), masked: mask.isRecomputed, output: inputGradient + at,
+        rows: rows.count,
         channels: channels, team: context.team)
     }
   }

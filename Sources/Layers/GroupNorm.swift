@@ -48,20 +48,16 @@ package final class GroupNorm: Normalization {
   }
 
   package func startSettling(images: Int, weights: Weights) {
-    let (gamma, width) = (weights.value(gamma), channels / groups)
-    let count = Double(rowsPerImage * width)
-    eachImage(0..<images) { image in
+    let gamma = weights.value(gamma)
+    eachGroup(images) { image, inside, count in
       let (sum, squares) = imageSums(image)
-      for group in 0..<groups {
-        let inside = group * width..<(group + 1) * width
-        let mean = inside.reduce(0) { $0 + sum[$1] } / count
-        let variance = max(0, inside.reduce(0) { $0 + squares[$1] } / count - mean * mean)
-        let inverse = 1 / (variance + BatchNorm.epsilon).squareRoot()
-        for c in inside {
-          vector(image, .mean)[c] = Float(mean)
-          vector(image, .inverse)[c] = Float(inverse)
-          vector(image, .scale)[c] = Float(inverse * Double(gamma[c]))
-        }
+      let mean = inside.reduce(0) { $0 + sum[$1] } / count
+      let variance = max(0, inside.reduce(0) { $0 + squares[$1] } / count - mean * mean)
+      let inverse = 1 / (variance + BatchNorm.epsilon).squareRoot()
+      for c in inside {
+        vector(image, .mean)[c] = Float(mean)
+        vector(image, .inverse)[c] = Float(inverse)
+        vector(image, .scale)[c] = Float(inverse * Double(gamma[c]))
       }
     }
   }
@@ -86,37 +82,28 @@ package final class GroupNorm: Normalization {
   ) {
     let size = rowsPerImage * channels
     eachImage(images) { image in
-      var (ownMask, keepsMasked) = (mask, true)
-      switch mask {
-      case .none: break
-      case .output(let output): ownMask = .output(output + image * size)
-      case .recomputed: keepsMasked = false
-      }
       let (sum, products) = imageSums(image)
       ChannelSums.backward(
-        gradient: gradient + image * size, x: x + image * size, mask: ownMask, affine: affine(image, weights),
-        rows: rowsPerImage, channels: channels, keepsMasked: keepsMasked, sums: sum, products: products,
+        gradient: gradient + image * size, x: x + image * size, mask: mask.from(image * size),
+        affine: affine(image, weights),
+        rows: rowsPerImage, channels: channels, sums: sum, products: products,
         partials: sum, team: alone)
     }
   }
 
   /// dx = inverse (g gamma - mean(g gamma) - xhat mean(g gamma xhat)), the means over the group.
   package func startSettlingGradient(images: Int, weights: Weights) {
-    let (scale, width) = (weights.value(gamma), channels / groups)
-    let count = Double(rowsPerImage * width)
-    eachImage(0..<images) { image in
+    let gamma = weights.value(gamma)
+    eachGroup(images) { image, inside, count in
       let (sum, products) = imageSums(image)
-      for group in 0..<groups {
-        let inside = group * width..<(group + 1) * width
-        let mean = inside.reduce(0) { $0 + sum[$1] * Double(scale[$1]) } / count
-        let product = inside.reduce(0) { $0 + products[$1] * Double(scale[$1]) } / count
-        for c in inside {
-          vector(image, .meanGradient)[c] = Float(mean)
-          vector(image, .meanProduct)[c] = Float(product)
-        }
+      let mean = inside.reduce(0) { $0 + sum[$1] * Double(gamma[$1]) } / count
+      let product = inside.reduce(0) { $0 + products[$1] * Double(gamma[$1]) } / count
+      for c in inside {
+        vector(image, .meanGradient)[c] = Float(mean)
+        vector(image, .meanProduct)[c] = Float(product)
       }
     }
-    let (gammaGradient, betaGradient) = (weights.gradient(gamma), weights.gradient(beta))
+    let (gammaGradient, betaGradient) = (weights.gradient(self.gamma), weights.gradient(beta))
     for c in 0..<channels {
       betaGradient[c] = Float((0..<images).reduce(0) { $0 + imageSums($1).0[c] })
       gammaGradient[c] = Float((0..<images).reduce(0) { $0 + imageSums($1).1[c] })
@@ -130,13 +117,11 @@ package final class GroupNorm: Normalization {
     inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
   ) {
     let size = rowsPerImage * channels
-    var masked = false
-    if case .recomputed = mask { masked = true }
     eachImage(images) { image in
       ChannelNormalize.backward(
         gradient: gradient + image * size, x: x + image * size, affine: affine(image, weights),
         gamma: weights.value(gamma), meanGradient: vector(image, .meanGradient),
-        meanProduct: vector(image, .meanProduct), masked: masked,
+        meanProduct: vector(image, .meanProduct), masked: mask.isRecomputed,
         output: inputGradient + image * size, rows: rowsPerImage, channels: channels, team: alone)
     }
   }
@@ -144,6 +129,16 @@ package final class GroupNorm: Normalization {
   private func eachImage(_ images: Range<Int>, _ body: (Int) -> Void) {
     context.team.split(images.count) { range in
       for index in range { body(images.lowerBound + index) }
+    }
+  }
+
+  /// Visits each group of each image: its channels, and the numbers that they have together.
+  private func eachGroup(_ images: Int, _ body: (_ image: Int, _ inside: Range<Int>, _ count: Double) -> Void) {
+    let width = channels / groups
+    eachImage(0..<images) { image in
+      for group in 0..<groups {
+        body(image, group * width..<(group + 1) * width, Double(rowsPerImage * width))
+      }
     }
   }
 

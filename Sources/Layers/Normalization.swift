@@ -40,18 +40,7 @@ package protocol Normalization: AnyObject {
 }
 
 extension Normalization {
-  /// All of it at once: output = relu?(norm(x) (+ residual)).
-  package func forward(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
-  ) throws {
-    observe(x, images: 0..<images)
-    try startSettling(images: images, weights: weights)
-    try settle(weights: weights)
-    apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
-  }
-
-  /// All of it at once: takes the gradient of `forward`'s output and writes the gradient of x.
+  /// All of it at once: takes the gradient of `apply`'s output and writes the gradient of x.
   package func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights

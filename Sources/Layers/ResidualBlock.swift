@@ -77,10 +77,10 @@ package final class ResidualBlock {
   }
 
   /// The parts of a forward pass, between which other ranks need not be waited for.
-  var forwardParts: Int { units.count }
+  package var forwardParts: Int { units.count }
 
   /// Part 0 takes the block's input; each part needs what the one before it started on with the other ranks.
-  func forward(part: Int, _ input: UnsafePointer<Float>, images: Int, weights: Weights) throws {
+  package func forward(part: Int, _ input: UnsafePointer<Float>, images: Int, weights: Weights) throws {
     if part == 0 {
       self.input = input
       try downsample?.forward(.map(input), images: images, weights: weights)
@@ -90,7 +90,7 @@ package final class ResidualBlock {
   }
 
   /// After all parts: the output, which lives until the block after next where nothing is kept.
-  func finishForward(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+  package func finishForward(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
     guard let input else { preconditionFailure("the end of a forward pass before its beginning") }
     let output = output.first { UnsafePointer($0.pointer) != input }!.pointer
     var shortcut = input
@@ -105,14 +105,8 @@ package final class ResidualBlock {
     return UnsafePointer(output)
   }
 
-  /// input NHWC to output NHWC: all parts.
-  package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
-    for part in 0..<forwardParts { try forward(part: part, input, images: images, weights: weights) }
-    return try finishForward(images: images, weights: weights)
-  }
-
   /// Begins the backward pass with the gradient of the output, in one of the two shared gradient maps.
-  func takeGradient(_ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights) throws {
+  package func takeGradient(_ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights) throws {
     guard let kept else { preconditionFailure("backward before forward") }
     self.gradient = gradient
     try units[units.count - 1].takeGradient(
@@ -124,7 +118,7 @@ package final class ResidualBlock {
   /// After `takeGradient`: the input's gradient, in either of the shared maps.
   /// - Parameter whenComplete: called with it before the last filters' gradients are computed, for the block below to
   ///   take it and have its messages under way meanwhile.
-  func backward(
+  package func backward(
     images: Int, weights: Weights, whenComplete: (UnsafeMutablePointer<Float>) throws -> Void
   ) throws -> UnsafeMutablePointer<Float> {
     guard let input, let kept, let gradient else { preconditionFailure("backward before forward") }
@@ -156,13 +150,5 @@ package final class ResidualBlock {
     downsample?.backwardFilter(gradient, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
     return inputGradient
-  }
-
-  /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
-  package func backward(
-    _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
-  ) throws -> UnsafeMutablePointer<Float> {
-    try takeGradient(gradient, images: images, weights: weights)
-    return try backward(images: images, weights: weights) { _ in }
   }
 }

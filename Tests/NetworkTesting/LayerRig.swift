@@ -135,3 +135,34 @@ extension LayerRig where Layer == ResNet {
     return output
   }
 }
+
+// Whole passes, which the product takes in parts.
+
+extension Normalization {
+  /// All of it at once: output = relu?(norm(x) (+ residual)).
+  package func forward(
+    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    images: Int, weights: Weights
+  ) throws {
+    observe(x, images: 0..<images)
+    try startSettling(images: images, weights: weights)
+    try settle(weights: weights)
+    apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
+  }
+}
+
+extension ResidualBlock {
+  /// input NHWC to output NHWC: all parts.
+  package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+    for part in 0..<forwardParts { try forward(part: part, input, images: images, weights: weights) }
+    return try finishForward(images: images, weights: weights)
+  }
+
+  /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
+  package func backward(
+    _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+  ) throws -> UnsafeMutablePointer<Float> {
+    try takeGradient(gradient, images: images, weights: weights)
+    return try backward(images: images, weights: weights) { _ in }
+  }
+}
