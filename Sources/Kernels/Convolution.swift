@@ -12,6 +12,8 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
   case winograd3 = "winograd-3x3"
   case winograd4 = "winograd-4x4"
   case winograd6 = "winograd-6x6"
+  /// Winograd's algorithm for maps of 3x3 pixels with zeros around them, which need fewer products than any tile.
+  case winogradWhole3 = "winograd-whole"
   /// Winograd's algorithm with tiles of 5x5 outputs after even and odd pixels have become channels; for the 7x7 stem of
   /// stride 2. Its input gradient, which a stem never needs, is computed directly.
   case spaceToDepth = "space-to-depth"
@@ -22,6 +24,8 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
     case .im2col, .direct: true
     case .matrix: shape.kernel == 1 && shape.stride == 1 && shape.padding == 0
     case .spaceToDepth: SpaceToDepth.applies(to: shape)
+    case .winogradWhole3:
+      shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && shape.height == 3 && shape.width == 3
     case .winograd2, .winograd6: shape.kernel == 3 && shape.stride == 1
     case .winograd3, .winograd4:
       shape.kernel == 3

@@ -7,8 +7,10 @@ enum ConvolutionCost {
   /// The cheapest algorithm for a pass.
   static func best(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> ConvolutionAlgorithm {
     if ConvolutionAlgorithm.matrix.applies(to: shape) { return .matrix }
-    let candidates = [ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6, .spaceToDepth]
-      .filter { $0.applies(to: shape) && !($0 == .spaceToDepth && pass == .inputGradient) }
+    let candidates = [
+      ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6, .winogradWhole3, .spaceToDepth,
+    ]
+    .filter { $0.applies(to: shape) && !($0 == .spaceToDepth && pass == .inputGradient) }
     var nominal = shape
     nominal.images = nominalImages
     return candidates.min { cycles(nominal, pass, $0) < cycles(nominal, pass, $1) }!
@@ -20,6 +22,7 @@ enum ConvolutionCost {
     case .winograd3: winograd(shape, outputs: 3)
     case .winograd4: winograd(shape, outputs: 4)
     case .winograd6: winograd(shape, outputs: 6)
+    case .winogradWhole3: winograd(shape, outputs: 3, taps: 2)
     case .spaceToDepth: winograd(SpaceToDepth(shape).dense, outputs: 5, taps: 4)
     case .im2col, .direct, .matrix:
       product(

@@ -80,6 +80,8 @@ extension ConvolutionAlgorithm {
       ConvolutionPlan(WinogradConvolution<WinogradStrided4>(problem, threads: threads))
     case .winograd4: ConvolutionPlan(WinogradConvolution<WinogradTile4>(problem, threads: threads))
     case .winograd6: ConvolutionPlan(WinogradConvolution<WinogradTile6>(problem, threads: threads))
+    case .winogradWhole3:
+      ConvolutionPlan(WinogradConvolution<WinogradTileWhole3>(problem.ofWholeMaps, threads: threads))
     case .spaceToDepth where pass == .forward: ConvolutionPlan(SpaceToDepthConvolution(shape, threads: threads))
     case .spaceToDepth: ConvolutionPlan(DirectConvolution(inputGradient: shape, threads: threads))
     }
@@ -99,6 +101,9 @@ extension ConvolutionAlgorithm {
       ConvolutionPlan(WinogradFilterGradient<WinogradStrided4>(shape, threads: threads))
     case .winograd4: ConvolutionPlan(WinogradFilterGradient<WinogradTile4>(shape, threads: threads))
     case .winograd6: ConvolutionPlan(WinogradFilterGradient<WinogradTile6>(shape, threads: threads))
+    case .winogradWhole3:
+      ConvolutionPlan(
+        WinogradFilterGradient<WinogradTileWhole3>(WinogradProblem.forward(shape).ofWholeMaps, threads: threads))
     case .spaceToDepth: ConvolutionPlan(SpaceToDepthFilterGradient(shape, threads: threads))
     }
   }

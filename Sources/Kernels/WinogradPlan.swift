@@ -25,7 +25,7 @@ struct WinogradProblem {
   let inputHeight, inputWidth, inputChannels, inputStride: Int
   let outputHeight, outputWidth, outputChannels, outputStride: Int
   /// In an order in which those that reach a point are neighbours.
-  let phases: [WinogradPhase]
+  var phases: [WinogradPhase]
   /// Whether the filter is stored [tap][outputChannels][inputChannels].
   let transposed: Bool
   /// Rows (and columns) of the stored filter.
@@ -61,6 +61,15 @@ struct WinogradProblem {
       images: shape.images, inputHeight: shape.outputHeight, inputWidth: shape.outputWidth,
       inputChannels: shape.outputChannels, inputStride: 1, outputHeight: shape.height, outputWidth: shape.width,
       outputChannels: shape.inputChannels, outputStride: shape.stride, phases: phases, transposed: true)
+  }
+
+  /// The same problem for tiles that hold the whole map and do not read the zeros around it.
+  var ofWholeMaps: WinogradProblem {
+    var problem = self
+    problem.phases = phases.map {
+      WinogradPhase(row: 0, column: 0, tapRows: $0.tapRows, tapColumns: $0.tapColumns)
+    }
+    return problem
   }
 
   /// Where tiles read; with an output stride, the tile's own coordinates.

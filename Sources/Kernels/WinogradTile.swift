@@ -10,7 +10,11 @@ protocol WinogradTile {
   static var outputs: Int { get }
   /// r, taps on a side.
   static var taps: Int { get }
-  /// B' d: n from n.
+  /// Inputs on a side: n, but for what is known to be zero.
+  static var inputs: Int { get }
+  /// n, products on a side.
+  static var side: Int { get }
+  /// B' d: n from the inputs.
   static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
   /// G g: n from r.
   static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
@@ -23,7 +27,8 @@ protocol WinogradTile {
 }
 
 extension WinogradTile {
-  /// n, products on a side.
+  @inline(__always)
+  static var inputs: Int { side }
   @inline(__always)
   static var side: Int { outputs + taps - 1 }
   /// Products of a tile in two dimensions.

@@ -30,7 +30,7 @@ enum WinogradTransform<Tile: WinogradTile> {
     _ view: WinogradView, tiles: Range<Int>, map: UnsafePointer<Float>, v: UnsafeMutablePointer<Float>, rowStride: Int,
     slice: Int, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (n, channels) = (Tile.side, view.channels)
+    let (n, channels) = (Tile.inputs, view.channels)
     let zeros = workspace + Tile.points * 8
     zeros.update(repeating: 0, count: channels + 8)
     let places = UnsafeMutableRawPointer(zeros + oddLines(channels + 8))
@@ -71,12 +71,12 @@ enum WinogradTransform<Tile: WinogradTile> {
   private static func square(
     _ load: (Int) -> SIMD8<Float>, _ store: (Int, SIMD8<Float>) -> Void, _ workspace: UnsafeMutablePointer<Float>
   ) {
-    let n = Tile.side
-    for j in 0..<n {
-      Tile.input({ load($0 * n + j) }, { store8($1, workspace + ($0 * n + j) * 8) })
+    let (n, inputs) = (Tile.side, Tile.inputs)
+    for j in 0..<inputs {
+      Tile.input({ load($0 * inputs + j) }, { store8($1, workspace + ($0 * inputs + j) * 8) })
     }
     for i in 0..<n {
-      Tile.input({ load8(workspace + (i * n + $0) * 8) }, { store(i * n + $0, $1) })
+      Tile.input({ load8(workspace + (i * inputs + $0) * 8) }, { store(i * n + $0, $1) })
     }
   }
 
