@@ -7,10 +7,12 @@ public enum ChannelNormalize {
     output: UnsafeMutablePointer<Float>, rows: Int, channels: Int, team: ThreadTeam
   ) {
     team.split(rows, grain: 16) { range in
-      if let residual {
-        forwardRows(x, affine, residual, true, relu, output, range, channels)
-      } else {
-        forwardRows(x, affine, x, false, relu, output, range, channels)
+      // A loop of its own for each case: a question inside it costs more than the arithmetic.
+      switch (residual, relu) {
+      case (let residual?, true): forwardRows(x, affine, residual, true, true, output, range, channels)
+      case (let residual?, false): forwardRows(x, affine, residual, true, false, output, range, channels)
+      case (nil, true): forwardRows(x, affine, x, false, true, output, range, channels)
+      case (nil, false): forwardRows(x, affine, x, false, false, output, range, channels)
       }
     }
   }
@@ -40,12 +42,17 @@ public enum ChannelNormalize {
     output: UnsafeMutablePointer<Float>, rows: Int, channels: Int, team: ThreadTeam
   ) {
     team.split(rows, grain: 16) { range in
-      if let gamma {
+      switch (gamma, masked) {
+      case (let gamma?, _):
         backwardRows(
           gradient, x, affine, gamma, true, affine.inverse, meanGradient, meanProduct, masked, output, range, channels)
-      } else {
+      case (nil, true):
         backwardRows(
-          gradient, x, affine, affine.scale, false, affine.scale, meanGradient, meanProduct, masked, output, range,
+          gradient, x, affine, affine.scale, false, affine.scale, meanGradient, meanProduct, true, output, range,
+          channels)
+      case (nil, false):
+        backwardRows(
+          gradient, x, affine, affine.scale, false, affine.scale, meanGradient, meanProduct, false, output, range,
           channels)
       }
     }
@@ -67,7 +74,7 @@ public enum ChannelNormalize {
         var g = load8(gradient + base + c)
         if masked {
           let activation = load8(affine.beta + c).addingProduct(shifted, load8(affine.scale + c))
-          g.replace(with: 0, where: activation .<= 0)
+          g = g.wherePositive(activation)
         }
         if weighs { g *= load8(gamma + c) }
         let hat = shifted * load8(affine.inverse + c)
@@ -100,7 +107,7 @@ public enum ChannelNormalize {
         let centred = load8(x + base + c) - load8(affine.mean + c)
         var value = load8(affine.beta + c).addingProduct(centred, load8(affine.scale + c))
         if adds { value += load8(residual + base + c) }
-        if relu { value.replace(with: 0, where: value .<= 0) }
+        if relu { value = value.wherePositive(value) }
         store8(value, output + base + c)
         c += 8
       }

@@ -92,7 +92,7 @@ public enum ChannelSums {
         var square = SIMD8<Double>.zero
         var p = x + low * channels + c
         for _ in low..<high {
-          let value = SIMD8<Double>(load8(p))
+          let value = load8(p).widened
           sum += value
           square = square.addingProduct(value, value)
           p += channels
@@ -139,12 +139,12 @@ public enum ChannelSums {
           let centred = load8(x + at) - mean
           if masked {
             let activation = recompute ? beta.addingProduct(centred, scale) : load8(output! + at)
-            g.replace(with: 0, where: activation .<= 0)
+            g = g.wherePositive(activation)
             if !recompute { store8(g, gradient + at) }
           }
-          let wide = SIMD8<Double>(g)
+          let wide = g.widened
           sum += wide
-          product = product.addingProduct(wide, SIMD8<Double>(centred * inverse))
+          product = product.addingProduct(wide, (centred * inverse).widened)
           at += channels
         }
         accumulate(sum, sums + c)

@@ -64,12 +64,12 @@ public enum Pooling {
           var value = load8(map + (y * line + x * pixel + channel))
           if affine != nil {
             value = beta.addingProduct(value - mean, scale)
-            value.replace(with: 0, where: value .<= 0)
+            value = value.wherePositive(value)
           }
-          let larger = value .> best
-          best.replace(with: value, where: larger)
+          let larger = value.isLarger(than: best)
+          best = value.lanes(larger, else: best)
           let code = Int32(truncatingIfNeeded: (y - firstRow) * 3 + x - firstColumn)
-          which.replace(with: SIMD8(repeating: code), where: larger)
+          which = which.with(code, where: larger)
         }
       }
       store8(best, output)

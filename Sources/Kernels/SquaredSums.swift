@@ -37,8 +37,8 @@ public enum SquaredSums {
     var at = range.lowerBound
     while at + 8 <= range.upperBound {
       let w = load8(weights + at)
-      let g = SIMD8<Double>(load8(gradients + at) + decay * w)
-      let wide = SIMD8<Double>(w)
+      let g = (load8(gradients + at) + decay * w).widened
+      let wide = w.widened
       ww = ww.addingProduct(wide, wide)
       gg = gg.addingProduct(g, g)
       at += 8

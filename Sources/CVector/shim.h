@@ -1,0 +1,48 @@
+// What Swift has no word for, or takes lane by lane: its SIMD types' fused product, comparison and conversion are loops over
+// the lanes, which the optimiser puts together again for the most part, but not always.
+#pragma once
+
+typedef float cvector_float8 __attribute__((ext_vector_type(8)));
+typedef int cvector_int8 __attribute__((ext_vector_type(8)));
+typedef double cvector_double4 __attribute__((ext_vector_type(4)));
+
+#define CVECTOR_INLINE static inline __attribute__((always_inline))
+
+/// Asks for the cache line of an address, which need not be mapped; returns at once.
+CVECTOR_INLINE void cvector_prefetch(const void *_Nonnull address) { __builtin_prefetch(address); }
+
+/// a * b + c, rounded once.
+CVECTOR_INLINE cvector_float8 cvector_fma8(cvector_float8 a, cvector_float8 b, cvector_float8 c) {
+  return __builtin_elementwise_fma(a, b, c);
+}
+
+CVECTOR_INLINE cvector_double4 cvector_fma4(cvector_double4 a, cvector_double4 b, cvector_double4 c) {
+  return __builtin_elementwise_fma(a, b, c);
+}
+
+/// The value, but +0 in the lanes where `sign` is zero or below.
+CVECTOR_INLINE cvector_float8 cvector_positive8(cvector_float8 value, cvector_float8 sign) {
+  return (cvector_float8)((cvector_int8)value & ~(cvector_int8)(sign <= 0.0f));
+}
+
+/// All bits in the lanes where a > b.
+CVECTOR_INLINE cvector_int8 cvector_larger8(cvector_float8 a, cvector_float8 b) { return (cvector_int8)(a > b); }
+
+/// a in the lanes whose bits are set, b elsewhere.
+CVECTOR_INLINE cvector_float8 cvector_select8(cvector_int8 mask, cvector_float8 a, cvector_float8 b) {
+  return (cvector_float8)((mask & (cvector_int8)a) | (~mask & (cvector_int8)b));
+}
+
+/// The same number in every lane whose bits are set, b elsewhere.
+CVECTOR_INLINE cvector_int8 cvector_select8_number(cvector_int8 mask, int a, cvector_int8 b) {
+  return (mask & (cvector_int8)a) | (~mask & b);
+}
+
+/// The first four lanes, and the last four, in double precision.
+CVECTOR_INLINE cvector_double4 cvector_widen_low(cvector_float8 value) {
+  return __builtin_convertvector(value.lo, cvector_double4);
+}
+
+CVECTOR_INLINE cvector_double4 cvector_widen_high(cvector_float8 value) {
+  return __builtin_convertvector(value.hi, cvector_double4);
+}
