@@ -59,8 +59,6 @@ public final class Convolution {
   public let forwardPiece, inputGradientPiece, filterGradientPiece: Int
   /// Floats of a piece's two maps for each thread: three quarters of a megabyte.
   private static let pieceFloats = 196_608
-  /// Rows of a matrix product's piece for each thread, at least.
-  private static let matrixRows = 4096
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
   public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
@@ -77,18 +75,9 @@ public final class Convolution {
     inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
     filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
     let cached = Self.pieceFloats * team.threads / (shape.inputSize + shape.outputSize)
-    func piece(_ pass: ConvolutionPass, _ takesPieces: Bool) -> Int {
-      guard takesPieces else { return shape.images }
-      // A matrix product packs the filter for each piece, which some thousands of rows make good.
-      let rows = algorithms[pass] == .matrix ? Self.matrixRows * team.threads : 0
-      let images = max(cached, rows / (shape.outputHeight * shape.outputWidth))
-      // Three images of an even number of tiles are whole sixes of tiles, the register tile's rows.
-      let grain = 3 * team.threads
-      return min(shape.images, max(grain, (images + grain / 2) / grain * grain))
-    }
-    forwardPiece = piece(.forward, forwardPlan.takesPieces)
-    inputGradientPiece = piece(.inputGradient, inputPlan.takesPieces)
-    filterGradientPiece = piece(.filterGradient, filterPlan.takesPieces)
+    forwardPiece = forwardPlan.pieces.piece(wanted: cached, images: shape.images)
+    inputGradientPiece = inputPlan.pieces.piece(wanted: cached, images: shape.images)
+    filterGradientPiece = filterPlan.pieces.piece(wanted: cached, images: shape.images)
     scratch.reserve(
       max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats))
   }

@@ -3,7 +3,7 @@ import COpenBLAS
 /// Convolution as OpenBLAS sees it: the patches of a few images written out as a matrix, then sgemm. The baseline that
 /// the other algorithms are measured against.
 struct Im2colConvolution: FilterGradientKernel {
-  let takesPieces = false
+  let pieces = PieceRule.whole
   let shape: ConvolutionShape
   /// Images whose patch matrix is written at a time.
   let block: Int
@@ -101,7 +101,7 @@ struct Im2colConvolution: FilterGradientKernel {
 
 /// The forward pass or the input gradient by way of the patch matrix.
 struct Im2colCorrelation: CorrelationKernel {
-  let takesPieces = false
+  let pieces = PieceRule.whole
   private let plan: Im2colConvolution
   private let pass: ConvolutionPass
 

@@ -8,11 +8,33 @@ struct CorrelationCall: @unchecked Sendable {
   var keepsFilter = false
 }
 
+/// How many images at a time cost a kernel no more than all at once.
+struct PieceRule {
+  /// At least as many, and a multiple of the grain.
+  let least, grain: Int
+
+  /// All at once.
+  static let whole = PieceRule(least: .max, grain: 1)
+
+  /// Three images of an even number of tiles for each thread are whole sixes of tiles, the register tile's rows.
+  static func tiles(threads: Int) -> PieceRule { PieceRule(least: 3 * threads, grain: 3 * threads) }
+
+  /// Images with that many rows of a matrix for each thread.
+  static func rows(_ rows: Int, ofImage pixels: Int, threads: Int) -> PieceRule {
+    PieceRule(least: (rows * threads + pixels - 1) / pixels, grain: 1)
+  }
+
+  /// Of `images` at most; as many as `wanted` where it may be.
+  func piece(wanted: Int, images: Int) -> Int {
+    guard least < images else { return images }
+    return min(images, max(least, (wanted + grain / 2) / grain * grain))
+  }
+}
+
 /// A planned forward pass or input gradient: output (+)= the correlation of input with the filter.
 protocol CorrelationKernel {
   var scratchFloats: Int { get }
-  /// Whether a few images at a time cost no more than all at once.
-  var takesPieces: Bool { get }
+  var pieces: PieceRule { get }
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
 }
 
@@ -30,8 +52,7 @@ struct FilterGradientCall: @unchecked Sendable {
 /// A planned filter gradient, which overwrites.
 protocol FilterGradientKernel {
   var scratchFloats: Int { get }
-  /// Whether a few images at a time cost no more than all at once.
-  var takesPieces: Bool { get }
+  var pieces: PieceRule { get }
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
 }
 
@@ -39,14 +60,14 @@ protocol FilterGradientKernel {
 /// call unspecialised transforms.
 struct ConvolutionPlan<Call> {
   let scratchFloats: Int
-  let takesPieces: Bool
+  let pieces: PieceRule
   let run: (Call, ThreadTeam, UnsafeMutablePointer<Float>) -> Void
 }
 
 extension ConvolutionPlan where Call == CorrelationCall {
   @inline(__always)
   init<Kernel: CorrelationKernel>(_ kernel: Kernel) {
-    self.init(scratchFloats: kernel.scratchFloats, takesPieces: kernel.takesPieces) {
+    self.init(scratchFloats: kernel.scratchFloats, pieces: kernel.pieces) {
       kernel.run($0, team: $1, memory: $2)
     }
   }
@@ -55,7 +76,7 @@ extension ConvolutionPlan where Call == CorrelationCall {
 extension ConvolutionPlan where Call == FilterGradientCall {
   @inline(__always)
   init<Kernel: FilterGradientKernel>(_ kernel: Kernel) {
-    self.init(scratchFloats: kernel.scratchFloats, takesPieces: kernel.takesPieces) {
+    self.init(scratchFloats: kernel.scratchFloats, pieces: kernel.pieces) {
       kernel.run($0, team: $1, memory: $2)
     }
   }
@@ -106,52 +127,5 @@ extension ConvolutionAlgorithm {
         WinogradFilterGradient<WinogradTileWhole3>(WinogradProblem.forward(shape).ofWholeMaps, threads: threads))
     case .spaceToDepth: ConvolutionPlan(SpaceToDepthFilterGradient(shape, threads: threads))
     }
-  }
-}
-
-/// A 1x1 convolution of stride 1: one product, input pixels by channels, nothing copied.
-struct MatrixCorrelation: CorrelationKernel {
-  let takesPieces = true
-  private let pixels, from, to, stored: Int
-  private let backward: Bool
-  let scratchFloats: Int
-
-  init(_ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int) {
-    pixels = shape.height * shape.width
-    backward = pass == .inputGradient
-    (from, to) = backward ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
-    stored = shape.outputChannels
-    scratchFloats = MatrixMultiply.scratchFloats(
-      m: shape.images * pixels, n: to, k: from, aTransposed: false, threads: threads)
-  }
-
-  func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
-    MatrixMultiply.run(
-      m: call.images * pixels, n: to, k: from, a: call.input, lda: from, aTransposed: false, b: call.filter,
-      ldb: stored, bTransposed: backward, c: call.output, ldc: to, accumulate: call.accumulate, team: team,
-      memory: memory)
-  }
-}
-
-/// The filter gradient of a 1x1 convolution of stride 1.
-struct MatrixFilterGradient: FilterGradientKernel {
-  let takesPieces = true
-  private let pixels, inputs, outputs: Int
-  let scratchFloats: Int
-
-  init(_ shape: ConvolutionShape, threads: Int) {
-    (pixels, inputs, outputs) = (shape.height * shape.width, shape.inputChannels, shape.outputChannels)
-    // The depth is cut into even blocks, which may be longer for fewer images.
-    let (m, n, pixels) = (inputs, outputs, pixels)
-    scratchFloats = (1...shape.images).reduce(0) {
-      max($0, MatrixMultiply.scratchFloats(m: m, n: n, k: $1 * pixels, aTransposed: true, threads: threads))
-    }
-  }
-
-  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
-    MatrixMultiply.run(
-      m: inputs, n: outputs, k: call.images * pixels, a: call.input, lda: inputs, aTransposed: true,
-      b: call.outputGradient, ldb: outputs, bTransposed: false, c: call.filterGradient, ldc: outputs,
-      accumulate: !call.isFirst, team: team, memory: memory)
   }
 }

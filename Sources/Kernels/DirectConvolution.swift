@@ -58,7 +58,7 @@ struct DirectPhase {
 /// Convolution as an implicit matrix product: the rows of the left factor are the windows themselves, read in place
 /// from a bordered copy of a few images; no patch is ever written. Serves every kernel, stride and padding.
 struct DirectConvolution: CorrelationKernel {
-  let takesPieces = true
+  let pieces: PieceRule
   private let map: BorderedMap
   private let phases: [DirectPhase]
   private let imagesAtOnce: Int
@@ -85,6 +85,7 @@ struct DirectConvolution: CorrelationKernel {
     (outputChannels, outputSize) = (shape.outputChannels, shape.outputSize)
     (kernel, transposed) = (shape.kernel, false)
     self.threads = threads
+    pieces = .tiles(threads: threads)
     imagesAtOnce = Self.block(map, pixels: shape.outputHeight * shape.outputWidth, images: shape.images, threads)
     var (reads, writes) = ([Int](), [Int]())
     for image in 0..<imagesAtOnce {
@@ -115,6 +116,7 @@ struct DirectConvolution: CorrelationKernel {
     (outputChannels, outputSize) = (shape.inputChannels, shape.inputSize)
     (kernel, transposed) = (shape.kernel, true)
     self.threads = threads
+    pieces = .tiles(threads: threads)
     imagesAtOnce = Self.block(map, pixels: shape.height * shape.width, images: shape.images, threads)
     var phases = [DirectPhase]()
     var packed = 0

@@ -1,7 +1,7 @@
 /// The filter gradient as an implicit matrix product: windows (transposed) times output gradients, the windows of a
 /// few dozen pixels copied at a time.
 struct DirectFilterGradient: FilterGradientKernel {
-  let takesPieces = true
+  let pieces: PieceRule
   private let shape: ConvolutionShape
   private let map: BorderedMap
   private let imagesAtOnce: Int
@@ -26,6 +26,7 @@ struct DirectFilterGradient: FilterGradientKernel {
   init(_ shape: ConvolutionShape, threads: Int) {
     self.shape = shape
     self.threads = threads
+    pieces = .tiles(threads: threads)
     let right = (shape.outputWidth - 1) * shape.stride + shape.kernel
     let below = (shape.outputHeight - 1) * shape.stride + shape.kernel
     let map = BorderedMap(

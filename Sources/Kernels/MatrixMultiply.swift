@@ -12,24 +12,36 @@ public enum MatrixMultiply {
     precondition(m >= 0 && n >= 0 && k >= 0, "a matrix cannot have \(m) x \(n) x \(k)")
     scratch.reserve(scratchFloats(m: m, n: n, k: k, aTransposed: aTransposed, threads: team.threads))
     run(
-      m: m, n: n, k: k, a: a, lda: lda, aTransposed: aTransposed, b: b, ldb: ldb, bTransposed: bTransposed, c: c,
-      ldc: ldc, accumulate: accumulate, team: team, memory: scratch.pointer)
+      Operands(
+        m: m, n: n, k: k, a: a, lda: lda, aTransposed: aTransposed, b: b, ldb: ldb, bTransposed: bTransposed, c: c,
+        ldc: ldc, accumulate: accumulate), team: team, memory: scratch.pointer)
+  }
+
+  /// What a product is of; see `run`.
+  struct Operands: @unchecked Sendable {
+    let m, n, k: Int
+    let a: UnsafePointer<Float>
+    let lda: Int
+    let aTransposed: Bool
+    let b: UnsafePointer<Float>
+    let ldb: Int
+    let bTransposed: Bool
+    let c: UnsafeMutablePointer<Float>
+    let ldc: Int
+    let accumulate: Bool
+
+    /// c for a product without depth.
+    fileprivate func clear() {
+      if !accumulate { for row in 0..<m { (c + row * ldc).update(repeating: 0, count: n) } }
+    }
   }
 
   /// As above, in memory of `scratchFloats` for these sizes, or for more rows of a.
-  static func run(
-    m: Int, n: Int, k: Int, a: UnsafePointer<Float>, lda: Int, aTransposed: Bool, b: UnsafePointer<Float>, ldb: Int,
-    bTransposed: Bool, c: UnsafeMutablePointer<Float>, ldc: Int, accumulate: Bool, team: ThreadTeam,
-    memory: UnsafeMutablePointer<Float>
-  ) {
-    if k == 0 {
-      if !accumulate { for row in 0..<m { (c + row * ldc).update(repeating: 0, count: n) } }
-      return
-    }
-    let blocks = Blocks(m: m, n: n, k: k, aTransposed: aTransposed)
-    let product = Product(
-      a: a, lda: lda, aTransposed: aTransposed, b: b, ldb: ldb, bTransposed: bTransposed, c: c, ldc: ldc,
-      accumulate: accumulate, m: m, n: n, k: k, blocks: blocks)
+  static func run(_ operands: Operands, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    if operands.k == 0 { return operands.clear() }
+    let (m, n) = (operands.m, operands.n)
+    let blocks = Blocks(m: m, n: n, k: operands.k, aTransposed: operands.aTransposed)
+    let product = Product(of: operands, blocks: blocks)
     // A thread packs for itself what it multiplies; the side with more to share out is divided, so that little is
     // packed twice and no thread waits for another.
     if m >= n {
@@ -42,6 +54,24 @@ public enum MatrixMultiply {
       }
     }
   }
+
+  /// As above for an a as it is stored, with all of b packed at once, which products with other rows of a may use again.
+  /// - Parameters:
+  ///   - packing: whether `packed` does not hold this b yet.
+  ///   - packed: `packedFloats` for these sizes.
+  static func run(_ operands: Operands, packing: Bool, team: ThreadTeam, packed: UnsafeMutablePointer<Float>) {
+    precondition(!operands.aTransposed, "a transposed matrix is packed, block by block")
+    if operands.k == 0 { return operands.clear() }
+    let product = Product(
+      of: operands, blocks: Blocks(m: operands.m, n: operands.n, k: operands.k, aTransposed: false))
+    if packing {
+      team.run { product.packB(columns: team.share(of: operands.n, thread: $0, grain: 16), packed) }
+    }
+    team.run { product.run(rows: team.share(of: operands.m, thread: $0, grain: 12), packed: packed) }
+  }
+
+  /// Floats of a packed b.
+  static func packedFloats(n: Int, k: Int) -> Int { (n + 15) / 16 * 16 * k }
 
   /// Scratch floats that `run` uses for one of these sizes, for plans that must not grow it later.
   static func scratchFloats(m: Int, n: Int, k: Int, aTransposed: Bool, threads: Int) -> Int {
@@ -68,32 +98,48 @@ public enum MatrixMultiply {
     var floats: Int { (floatsB + (packsA ? m / 6 * groupA : 0) + 15) / 16 * 16 }
   }
 
-  /// One product's operands and its blocking.
+  /// A product and its blocking.
   private struct Product: @unchecked Sendable {
-    let a: UnsafePointer<Float>
-    let lda: Int
-    let aTransposed: Bool
-    let b: UnsafePointer<Float>
-    let ldb: Int
-    let bTransposed: Bool
-    let c: UnsafeMutablePointer<Float>
-    let ldc: Int
-    let accumulate: Bool
-    let m, n, k: Int
+    let of: Operands
     let blocks: Blocks
+
+    /// The rows by all columns, with b packed as a whole: the rows' block stays in the second-level cache with it.
+    func run(rows: Range<Int>, packed: UnsafePointer<Float>) {
+      let width = (of.n + 15) / 16 * 16
+      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: blocks.m) {
+        let height = min(blocks.m, rows.upperBound - row)
+        for depth in stride(from: 0, to: of.k, by: blocks.k) {
+          let length = min(blocks.k, of.k - depth)
+          for column in stride(from: 0, to: of.n, by: 16) {
+            multiply(
+              row, height, depth, length, column, min(16, of.n - column), packed + depth * width + column * length,
+              packed)
+          }
+        }
+      }
+    }
+
+    /// The columns' panels of all of b: [block of depth][panel][k][16].
+    func packB(columns: Range<Int>, _ packed: UnsafeMutablePointer<Float>) {
+      let width = (of.n + 15) / 16 * 16
+      for depth in stride(from: 0, to: of.k, by: blocks.k) {
+        let length = min(blocks.k, of.k - depth)
+        packB(columns.lowerBound, columns.count, depth, length, packed + depth * width + columns.lowerBound * length)
+      }
+    }
 
     func run(rows: Range<Int>, columns: Range<Int>, _ memory: UnsafeMutablePointer<Float>) {
       let packedA = memory + blocks.floatsB
       for column in stride(from: columns.lowerBound, to: columns.upperBound, by: blocks.n) {
         let width = min(blocks.n, columns.upperBound - column)
-        for depth in stride(from: 0, to: k, by: blocks.k) {
-          let length = min(blocks.k, k - depth)
+        for depth in stride(from: 0, to: of.k, by: blocks.k) {
+          let length = min(blocks.k, of.k - depth)
           packB(column, width, depth, length, memory)
           for row in stride(from: rows.lowerBound, to: rows.upperBound, by: blocks.m) {
             let height = min(blocks.m, rows.upperBound - row)
-            if aTransposed {
+            if of.aTransposed {
               Packing.groupsOf6(
-                a + depth * lda + row, lda: lda, k: length, rows: height, slack: m - row, packedA,
+                of.a + depth * of.lda + row, lda: of.lda, k: length, rows: height, slack: of.m - row, packedA,
                 groupStride: blocks.groupA)
             }
             for panel in stride(from: 0, to: width, by: 16) {
@@ -109,29 +155,30 @@ public enum MatrixMultiply {
       _ row: Int, _ height: Int, _ depth: Int, _ length: Int, _ column: Int, _ width: Int,
       _ panel: UnsafePointer<Float>, _ packedA: UnsafePointer<Float>
     ) {
-      let adds = accumulate || depth > 0
-      guard aTransposed else {
+      let adds = of.accumulate || depth > 0
+      guard of.aTransposed else {
         return RegisterBlock.multiply(
-          rows: height, k: length, a: a + row * lda + depth, lda: lda, b: panel, c: c + row * ldc + column, ldc: ldc,
+          rows: height, k: length, a: of.a + row * of.lda + depth, lda: of.lda, b: panel,
+          c: of.c + row * of.ldc + column, ldc: of.ldc,
           columns: width, accumulate: adds)
       }
       for first in stride(from: 0, to: height, by: 6) {
         RegisterBlock.multiplyTransposed(
           rows: min(6, height - first), k: length, a: packedA + first / 6 * blocks.groupA, lda: 6, b: panel, ldb: 16,
-          c: c + (row + first) * ldc + column, ldc: ldc, columns: width, accumulate: adds)
+          c: of.c + (row + first) * of.ldc + column, ldc: of.ldc, columns: width, accumulate: adds)
       }
     }
 
     private func packB(
       _ column: Int, _ width: Int, _ depth: Int, _ length: Int, _ packed: UnsafeMutablePointer<Float>
     ) {
-      guard bTransposed else {
+      guard of.bTransposed else {
         return Packing.panelsOf16(
-          b + depth * ldb + column, ldb: ldb, k: length, columns: width, packed, panelStride: 16 * length)
+          of.b + depth * of.ldb + column, ldb: of.ldb, k: length, columns: width, packed, panelStride: 16 * length)
       }
       for panel in stride(from: 0, to: width, by: 16) {
         Packing.transposedColumns(
-          b + (column + panel) * ldb + depth, ldb: ldb, k: length, columns: min(16, width - panel),
+          of.b + (column + panel) * of.ldb + depth, ldb: of.ldb, k: length, columns: min(16, width - panel),
           packed + panel * length)
       }
     }

@@ -97,7 +97,7 @@ struct SpaceToDepth: Sendable {
 
 /// The forward pass of a 7x7 convolution of stride 2 by dense 5x5 tiles.
 struct SpaceToDepthConvolution: CorrelationKernel {
-  var takesPieces: Bool { kernel.takesPieces }
+  var pieces: PieceRule { kernel.pieces }
   private let rearranged: SpaceToDepth
   private let kernel: WinogradConvolution<WinogradTile5>
 
@@ -122,7 +122,7 @@ struct SpaceToDepthConvolution: CorrelationKernel {
 
 /// The filter gradient of a 7x7 convolution of stride 2 by dense 5x5 tiles.
 struct SpaceToDepthFilterGradient: FilterGradientKernel {
-  var takesPieces: Bool { kernel.takesPieces }
+  var pieces: PieceRule { kernel.pieces }
   private let rearranged: SpaceToDepth
   private let kernel: WinogradFilterGradient<WinogradTile5>
 

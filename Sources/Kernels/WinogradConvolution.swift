@@ -69,7 +69,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     }
   }
 
-  var takesPieces: Bool { blocking.takesPieces }
+  var pieces: PieceRule { blocking.pieces(threads: threads) }
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {

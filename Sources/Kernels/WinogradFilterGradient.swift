@@ -77,7 +77,7 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     }
   }
 
-  var takesPieces: Bool { blocking.takesPieces }
+  var pieces: PieceRule { blocking.pieces(threads: threads) }
 
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {

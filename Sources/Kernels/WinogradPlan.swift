@@ -110,8 +110,12 @@ enum WinogradBlocking: Equatable {
   /// Two megabytes: where a block also adds to sums of the filter's size, which smaller blocks would visit more often.
   static let streamed = 524_288
 
-  /// Whether a few images at a time cost no more than all at once.
-  var takesPieces: Bool { if case .tiles = self { true } else { false } }
+  func pieces(threads: Int) -> PieceRule {
+    switch self {
+    case .tiles: .tiles(threads: threads)
+    case .channels: .whole
+    }
+  }
 
   /// - Parameters:
   ///   - tiles: tiles of all images.

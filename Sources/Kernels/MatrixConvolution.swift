@@ -1,0 +1,74 @@
+/// A 1x1 convolution of stride 1: one product, input pixels by channels, nothing of the map copied.
+struct MatrixCorrelation: CorrelationKernel {
+  let pieces: PieceRule
+  let scratchFloats: Int
+  private let pixels, from, to, stored: Int
+  private let backward: Bool
+  /// Whether the filter is packed as a whole, once for all pieces: it must leave room for a piece in the second-level
+  /// cache.
+  private let packsOnce: Bool
+
+  init(_ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int) {
+    pixels = shape.height * shape.width
+    backward = pass == .inputGradient
+    (from, to) = backward ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
+    stored = shape.outputChannels
+    packsOnce = MatrixConvolution.isCached(shape)
+    let rows = packsOnce ? MatrixConvolution.cachedRows : MatrixConvolution.streamedRows
+    pieces = .rows(rows, ofImage: pixels, threads: threads)
+    scratchFloats =
+      packsOnce
+      ? MatrixMultiply.packedFloats(n: to, k: from)
+      : MatrixMultiply.scratchFloats(m: shape.images * pixels, n: to, k: from, aTransposed: false, threads: threads)
+  }
+
+  func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    let product = MatrixMultiply.Operands(
+      m: call.images * pixels, n: to, k: from, a: call.input, lda: from, aTransposed: false, b: call.filter,
+      ldb: stored, bTransposed: backward, c: call.output, ldc: to, accumulate: call.accumulate)
+    if packsOnce {
+      MatrixMultiply.run(product, packing: !call.keepsFilter, team: team, packed: memory)
+    } else {
+      MatrixMultiply.run(product, team: team, memory: memory)
+    }
+  }
+}
+
+/// The filter gradient of a 1x1 convolution of stride 1.
+struct MatrixFilterGradient: FilterGradientKernel {
+  let pieces: PieceRule
+  private let pixels, inputs, outputs: Int
+  let scratchFloats: Int
+
+  init(_ shape: ConvolutionShape, threads: Int) {
+    (pixels, inputs, outputs) = (shape.height * shape.width, shape.inputChannels, shape.outputChannels)
+    // A piece adds to all of the gradient.
+    let rows = MatrixConvolution.isCached(shape) ? MatrixConvolution.cachedRows : MatrixConvolution.streamedRows
+    pieces = .rows(rows, ofImage: pixels, threads: threads)
+    // The depth is cut into even blocks, which may be longer for fewer images.
+    let (m, n, pixels) = (inputs, outputs, pixels)
+    scratchFloats = (1...shape.images).reduce(0) {
+      max($0, MatrixMultiply.scratchFloats(m: m, n: n, k: $1 * pixels, aTransposed: true, threads: threads))
+    }
+  }
+
+  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    MatrixMultiply.run(
+      MatrixMultiply.Operands(
+        m: inputs, n: outputs, k: call.images * pixels, a: call.input, lda: inputs, aTransposed: true,
+        b: call.outputGradient, ldb: outputs, bTransposed: false, c: call.filterGradient, ldc: outputs,
+        accumulate: !call.isFirst),
+      team: team, memory: memory)
+  }
+}
+
+/// How many rows the products of 1x1 convolutions should have.
+private enum MatrixConvolution {
+  /// Where the filter fits the second-level cache beside a piece.
+  static let cachedRows = 576
+  /// Where the filter streams through the caches for every piece.
+  static let streamedRows = 4096
+
+  /// Half a megabyte.
+  static func isCached(_ shape: ConvolutionShape) -> Bool { shape.filterSize <= 131_072 }
+}
