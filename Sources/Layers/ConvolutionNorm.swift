@@ -69,10 +69,20 @@ package final class ConvolutionNorm {
   package func normalize(
     residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws {
+    try normalizing(residual: residual, relu: relu, output: output, weights: weights).whole(images)
+  }
+
+  /// The same as a map that its first reader has made, a few images at a time. Waits for other ranks now.
+  func normalizing(
+    residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, weights: Weights
+  ) throws -> UnitInput {
     try settle(weights)
-    context.clock.measure(.norm) {
-      norm.apply(
-        sum.pointer, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
+    return .made(UnsafePointer(output)) { [self] piece in
+      context.clock.measure(.norm) {
+        norm.apply(
+          sum.pointer, residual: residual, relu: relu, output: output + piece.lowerBound * shape.outputSize,
+          images: piece, weights: weights)
+      }
     }
   }
 
@@ -103,6 +113,9 @@ package final class ConvolutionNorm {
   private func source(_ input: UnitInput, _ piece: Range<Int>, _ weights: Weights) -> UnsafePointer<Float> {
     switch input {
     case .map(let map): return map + piece.lowerBound * shape.inputSize
+    case .made(let map, let make):
+      make(piece)
+      return map + piece.lowerBound * shape.inputSize
     case .activation(let unit):
       let activation = context.maps[.activation].pointer
       context.clock.measure(.norm) {
@@ -117,23 +130,29 @@ package final class ConvolutionNorm {
     standardization?.weights ?? UnsafePointer(weights.value(filter))
   }
 
-  /// Begins the backward pass: takes in the gradient of `normalize`'s output, all images of it, and starts to settle it
-  /// with the other ranks; see `Normalization.observeGradient`.
-  package func takeGradient(
-    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Int, weights: Weights
-  ) throws {
-    try context.clock.measure(.norm) {
-      norm.observeGradient(gradient, x: sum.pointer, mask: mask, images: 0..<images, weights: weights)
-      try norm.startSettlingGradient(images: images, weights: weights)
+  /// Begins the backward pass: takes in the gradient of `normalize`'s output, some images of it in their order; see
+  /// `Normalization.observeGradient`.
+  func takeGradient(
+    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Range<Int>, weights: Weights
+  ) {
+    context.clock.measure(.norm) {
+      norm.observeGradient(gradient, x: sum.pointer, mask: mask, images: images, weights: weights)
     }
   }
 
-  /// After `takeGradient`: the gradient of the convolution's output and that of the input, a few images at a time. Another
-  /// unit that is the input takes its gradient, too, so that the ranks' messages are under way during `backwardFilter`.
-  /// - Parameter sumGradient: room for the gradient of the convolution's output; may be `gradient`.
+  /// After `takeGradient` of all images: starts to settle it with the other ranks.
+  func startSettlingGradient(images: Int, weights: Weights) throws {
+    try context.clock.measure(.norm) { try norm.startSettlingGradient(images: images, weights: weights) }
+  }
+
+  /// After `startSettlingGradient`: the gradient of the convolution's output and that of the input, a few images at a time.
+  /// - Parameters:
+  ///   - sumGradient: room for the gradient of the convolution's output; may be `gradient`.
+  ///   - taken: called with each few images of the input's gradient, while the caches have them.
   package func backwardInput(
     _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, sumGradient: UnsafeMutablePointer<Float>,
-    input: UnitInput, inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, images: Int, weights: Weights
+    inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, images: Int, weights: Weights,
+    taken: (Range<Int>) -> Void
   ) throws {
     try context.clock.measure(.norm) { try norm.settleGradient() }
     for first in stride(from: 0, to: images, by: convolution.inputGradientPiece) {
@@ -144,15 +163,7 @@ package final class ConvolutionNorm {
           images: piece.count, outputGradient: sumGradient + first * shape.outputSize, filter: filterInUse(weights),
           inputGradient: inputGradient + first * shape.inputSize, accumulate: accumulate, keepsFilter: first > 0)
       }
-      if case .activation(let unit) = input {
-        context.clock.measure(.norm) {
-          unit.norm.observeGradient(
-            inputGradient, x: unit.sum.pointer, mask: .recomputed, images: piece, weights: weights)
-        }
-      }
-    }
-    if case .activation(let unit) = input {
-      try context.clock.measure(.norm) { try unit.norm.startSettlingGradient(images: images, weights: weights) }
+      taken(piece)
     }
   }
 
@@ -205,6 +216,30 @@ package final class ConvolutionNorm {
 /// What a unit of convolution and norm reads.
 package enum UnitInput {
   case map(UnsafePointer<Float>)
+  /// A map that is made as it is read, for which the images of each piece are called for before.
+  case made(UnsafePointer<Float>, by: (Range<Int>) -> Void)
   /// relu(norm(...)) of another unit's last forward pass, which is nowhere written as a whole.
   case activation(ConvolutionNorm)
+}
+
+extension UnitInput {
+  /// Has all of a map made at once, for readers of another kind.
+  @discardableResult
+  func whole(_ images: Int) -> UnsafePointer<Float> {
+    switch self {
+    case .map(let map): return map
+    case .made(let map, let make):
+      make(0..<images)
+      return map
+    case .activation: preconditionFailure("an activation that is nowhere written as a whole")
+    }
+  }
+
+  /// The map, once it is made.
+  var map: UnsafePointer<Float> {
+    switch self {
+    case .map(let map), .made(let map, _): map
+    case .activation: preconditionFailure("an activation that is nowhere written as a whole")
+    }
+  }
 }

@@ -51,7 +51,6 @@ public final class ResNet {
   private let firstOffset: Int
   private var input: UnsafePointer<Float>?
   /// What the block under way reads.
-  private var current: UnsafePointer<Float>?
 
   /// - Parameter name: what the torchvision keys are put behind, with its dot, or nothing.
   public init(_ name: String, shape: EncoderShape, plan: ParameterPlan, context: NetworkContext) {
@@ -62,7 +61,7 @@ public final class ResNet {
     let stemShape = shape.stemConvolution(images: images)
     stem = ConvolutionNorm(
       convolution: name + "conv1", norm: name + "bn1", shape.norm, standardized: shape.standardizesWeights,
-      shape: stemShape, sharedAs: .convolution0, plan: plan,
+      shape: stemShape, sharedAs: .convolution2, plan: plan,
       context: context)
     var (height, width) = (stemShape.outputHeight, stemShape.outputWidth)
     if shape.stem == .imagenet {
@@ -118,19 +117,17 @@ public final class ResNet {
       place -= blocks[block].forwardParts
       block += 1
     }
-    if place == 0 {
-      current =
-        try block == 0
-        ? finishStem(images: images, weights: weights)
-        : blocks[block - 1].finishForward(images: images, weights: weights)
-    }
-    guard let current else { preconditionFailure("a forward pass without its beginning") }
-    try blocks[block].forward(part: place, current, images: images, weights: weights)
+    guard place == 0 else { return try blocks[block].forward(part: place, images: images, weights: weights) }
+    let source =
+      try block == 0
+      ? finishStem(images: images, weights: weights)
+      : blocks[block - 1].finishForward(images: images, weights: weights)
+    try blocks[block].forward(source, images: images, weights: weights)
   }
 
   /// After all parts: the features [images x features], which live until the next pass.
   public func finishForward(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
-    let maps = try blocks[blocks.count - 1].finishForward(images: images, weights: weights)
+    let maps = try blocks[blocks.count - 1].finishForward(images: images, weights: weights).whole(images)
     context.clock.measure(.pooling) {
       Pooling.averageForward(
         maps, images: images, area: finalArea, channels: finalChannels, output: features.pointer)
@@ -144,16 +141,15 @@ public final class ResNet {
     return try finishForward(images: images, weights: weights)
   }
 
-  private func finishStem(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+  private func finishStem(images: Int, weights: Weights) throws -> UnitInput {
     guard let pooled else { preconditionFailure("a stem without output") }
     guard shape.stem == .imagenet else {
-      try stem.normalize(residual: nil, relu: true, output: pooled.pointer, images: images, weights: weights)
-      return UnsafePointer(pooled.pointer)
+      return try stem.normalizing(residual: nil, relu: true, output: pooled.pointer, weights: weights)
     }
     try stem.normalizePooled(
       output: pooled.pointer, chosen: chosen, activation: context.maps[.activation].pointer, images: images,
       weights: weights)
-    return UnsafePointer(pooled.pointer)
+    return .map(UnsafePointer(pooled.pointer))
   }
 
   /// Takes the gradient of the features [images x features] and writes the gradients of all parameters.
@@ -164,22 +160,32 @@ public final class ResNet {
       Pooling.averageBackward(
         outputGradient: gradient, images: images, area: finalArea, channels: finalChannels, inputGradient: current)
     }
-    try blocks[blocks.count - 1].takeGradient(current, images: images, weights: weights)
+    let top = blocks[blocks.count - 1]
+    top.takeGradient(current, images: 0..<images, weights: weights)
+    try top.startSettlingGradient(images: images, weights: weights)
+    let pools = shape.stem == .imagenet
     for index in blocks.indices.reversed() {
-      current = try blocks[index].backward(images: images, weights: weights) {
-        if index > 0 { try blocks[index - 1].takeGradient($0, images: images, weights: weights) }
+      current = try blocks[index].backward(images: images, weights: weights) { gradient, piece in
+        if index > 0 {
+          blocks[index - 1].takeGradient(gradient, images: piece, weights: weights)
+        } else if !pools {
+          stem.takeGradient(gradient, mask: .recomputed, images: piece, weights: weights)
+        }
+      } whenComplete: {
+        if index > 0 { try blocks[index - 1].startSettlingGradient(images: images, weights: weights) }
       }
     }
     var stemGradient = current
-    if let chosen, shape.stem == .imagenet {
+    if let chosen, pools {
       stemGradient = context.maps[.work0].pointer
       context.clock.measure(.pooling) {
         Pooling.maxBackward(
           outputGradient: current, chosen: chosen, images: images, height: stem.shape.outputHeight,
           width: stem.shape.outputWidth, channels: shape.width, inputGradient: stemGradient, team: context.team)
       }
+      stem.takeGradient(stemGradient, mask: .recomputed, images: 0..<images, weights: weights)
     }
-    try stem.takeGradient(stemGradient, mask: .recomputed, images: images, weights: weights)
+    try stem.startSettlingGradient(images: images, weights: weights)
     try stem.backwardFilterOnly(
       stemGradient, mask: .recomputed, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)

@@ -37,7 +37,7 @@ package final class ResidualBlock {
         ConvolutionNorm(
           convolution: "\(name).conv\(index + 1)", norm: "\(name).bn\(index + 1)", norm, standardized: standardized,
           shape: shape,
-          sharedAs: index % 2 == 0 ? .convolution0 : .convolution1, plan: plan, context: context))
+          sharedAs: [.convolution0, .convolution1, .convolution2][index], plan: plan, context: context))
       (rows, columns, depth) = (shape.outputHeight, shape.outputWidth, shape.outputChannels)
     }
     units = made
@@ -79,18 +79,21 @@ package final class ResidualBlock {
   /// The parts of a forward pass, between which other ranks need not be waited for.
   package var forwardParts: Int { units.count }
 
-  /// Part 0 takes the block's input; each part needs what the one before it started on with the other ranks.
-  package func forward(part: Int, _ input: UnsafePointer<Float>, images: Int, weights: Weights) throws {
-    if part == 0 {
-      self.input = input
-      try downsample?.forward(.map(input), images: images, weights: weights)
-    }
-    try units[part].forward(
-      part == 0 ? .map(input) : .activation(units[part - 1]), images: images, weights: weights)
+  /// The first part, which takes the block's input.
+  package func forward(_ input: UnitInput, images: Int, weights: Weights) throws {
+    self.input = input.map
+    // The first to read it has it made.
+    try downsample?.forward(input, images: images, weights: weights)
+    try units[0].forward(downsample == nil ? input : .map(input.map), images: images, weights: weights)
   }
 
-  /// After all parts: the output, which lives until the block after next where nothing is kept.
-  package func finishForward(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+  /// A later part, which needs what the one before it started on with the other ranks.
+  package func forward(part: Int, images: Int, weights: Weights) throws {
+    try units[part].forward(.activation(units[part - 1]), images: images, weights: weights)
+  }
+
+  /// After all parts: the output, made as it is read, which lives until the block after next where nothing is kept.
+  package func finishForward(images: Int, weights: Weights) throws -> UnitInput {
     guard let input else { preconditionFailure("the end of a forward pass before its beginning") }
     let output = output.first { UnsafePointer($0.pointer) != input }!.pointer
     var shortcut = input
@@ -99,27 +102,35 @@ package final class ResidualBlock {
       try downsample.normalize(residual: nil, relu: false, output: projected, images: images, weights: weights)
       shortcut = UnsafePointer(projected)
     }
-    try units[units.count - 1].normalize(
-      residual: shortcut, relu: true, output: output, images: images, weights: weights)
     kept = output
-    return UnsafePointer(output)
+    return try units[units.count - 1].normalizing(residual: shortcut, relu: true, output: output, weights: weights)
   }
 
-  /// Begins the backward pass with the gradient of the output, in one of the two shared gradient maps.
-  package func takeGradient(_ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights) throws {
+  /// Begins the backward pass with the gradient of the output, in one of the two shared gradient maps: some images of it,
+  /// in their order.
+  package func takeGradient(_ gradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights) {
     guard let kept else { preconditionFailure("backward before forward") }
     self.gradient = gradient
-    try units[units.count - 1].takeGradient(
+    units[units.count - 1].takeGradient(
       gradient, mask: .output(UnsafePointer(kept)), images: images, weights: weights)
     // What is left of the gradient behind the last ReLU is the projection's too.
-    try downsample?.takeGradient(gradient, mask: .none, images: images, weights: weights)
+    downsample?.takeGradient(gradient, mask: .none, images: images, weights: weights)
   }
 
-  /// After `takeGradient`: the input's gradient, in either of the shared maps.
-  /// - Parameter whenComplete: called with it before the last filters' gradients are computed, for the block below to
-  ///   take it and have its messages under way meanwhile.
+  /// After `takeGradient` of all images.
+  package func startSettlingGradient(images: Int, weights: Weights) throws {
+    try units[units.count - 1].startSettlingGradient(images: images, weights: weights)
+    try downsample?.startSettlingGradient(images: images, weights: weights)
+  }
+
+  /// After `startSettlingGradient`: the input's gradient, in either of the shared maps.
+  /// - Parameters:
+  ///   - below: takes the input's gradient, a few images at a time in their order.
+  ///   - whenComplete: called before the last filters' gradients are computed, for what is below to have its messages
+  ///     under way meanwhile.
   package func backward(
-    images: Int, weights: Weights, whenComplete: (UnsafeMutablePointer<Float>) throws -> Void
+    images: Int, weights: Weights, below: (UnsafeMutablePointer<Float>, Range<Int>) -> Void,
+    whenComplete: () throws -> Void
   ) throws -> UnsafeMutablePointer<Float> {
     guard let input, let kept, let gradient else { preconditionFailure("backward before forward") }
     let work = [context.maps[.work0].pointer, context.maps[.work1].pointer]
@@ -130,22 +141,25 @@ package final class ResidualBlock {
     }
     var (from, mask, sumGradient) = (gradient, ReLUMask.output(UnsafePointer(kept)), work[0])
     for index in stride(from: units.count - 1, to: 0, by: -1) {
-      let below = sumGradient == work[0] ? work[1] : work[0]
-      let source = UnitInput.activation(units[index - 1])
+      let (source, target) = (units[index - 1], sumGradient == work[0] ? work[1] : work[0])
       try units[index].backwardInput(
-        from, mask: mask, sumGradient: sumGradient, input: source, inputGradient: below, accumulate: false,
-        images: images, weights: weights)
-      units[index].backwardFilter(sumGradient, input: source, images: images, weights: weights)
-      (from, mask, sumGradient) = (below, .recomputed, below)
+        from, mask: mask, sumGradient: sumGradient, inputGradient: target, accumulate: false, images: images,
+        weights: weights
+      ) { source.takeGradient(target, mask: .recomputed, images: $0, weights: weights) }
+      try source.startSettlingGradient(images: images, weights: weights)
+      units[index].backwardFilter(sumGradient, input: .activation(source), images: images, weights: weights)
+      (from, mask, sumGradient) = (target, .recomputed, target)
     }
     // Without a projection the masked gradient is already the identity branch's; the convolution adds its own.
     try units[0].backwardInput(
-      from, mask: mask, sumGradient: sumGradient, input: .map(input), inputGradient: inputGradient,
-      accumulate: downsample == nil, images: images, weights: weights)
+      from, mask: mask, sumGradient: sumGradient, inputGradient: inputGradient, accumulate: downsample == nil,
+      images: images, weights: weights
+    ) { if downsample == nil { below(inputGradient, $0) } }
     try downsample?.backwardInput(
-      gradient, mask: .none, sumGradient: gradient, input: .map(input), inputGradient: inputGradient,
-      accumulate: true, images: images, weights: weights)
-    try whenComplete(inputGradient)
+      gradient, mask: .none, sumGradient: gradient, inputGradient: inputGradient, accumulate: true, images: images,
+      weights: weights
+    ) { below(inputGradient, $0) }
+    try whenComplete()
     units[0].backwardFilter(sumGradient, input: .map(input), images: images, weights: weights)
     downsample?.backwardFilter(gradient, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)

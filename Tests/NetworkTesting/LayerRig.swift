@@ -154,15 +154,21 @@ extension Normalization {
 extension ResidualBlock {
   /// input NHWC to output NHWC: all parts.
   package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
-    for part in 0..<forwardParts { try forward(part: part, input, images: images, weights: weights) }
-    return try finishForward(images: images, weights: weights)
+    try forward(.map(input), images: images, weights: weights)
+    for part in 1..<forwardParts { try forward(part: part, images: images, weights: weights) }
+    guard case .made(let output, let make) = try finishForward(images: images, weights: weights) else {
+      preconditionFailure("a block's output that is not made as it is read")
+    }
+    make(0..<images)
+    return output
   }
 
   /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
   package func backward(
     _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws -> UnsafeMutablePointer<Float> {
-    try takeGradient(gradient, images: images, weights: weights)
-    return try backward(images: images, weights: weights) { _ in }
+    takeGradient(gradient, images: 0..<images, weights: weights)
+    try startSettlingGradient(images: images, weights: weights)
+    return try backward(images: images, weights: weights, below: { _, _ in }, whenComplete: {})
   }
 }
