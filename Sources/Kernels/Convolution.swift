@@ -55,7 +55,7 @@ public final class Convolution {
   private let forwardPlan, inputPlan: ConvolutionPlan<CorrelationCall>
   private let filterPlan: ConvolutionPlan<FilterGradientCall>
   /// Images that a piece of each pass should have, for what is computed before or after it to be in the caches still;
-  /// all where the algorithm wants them together.
+  /// all where the algorithm wants them together. Of the forward pass and the input gradient a piece is one thread's.
   public let forwardPiece, inputGradientPiece, filterGradientPiece: Int
   /// Floats of a piece's two maps for each thread: three quarters of a megabyte.
   private static let pieceFloats = 196_608
@@ -74,10 +74,10 @@ public final class Convolution {
     forwardPlan = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
     inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
     filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
-    let cached = Self.pieceFloats * team.threads / (shape.inputSize + shape.outputSize)
+    let cached = Self.pieceFloats / (shape.inputSize + shape.outputSize)
     forwardPiece = forwardPlan.pieces.piece(wanted: cached, images: shape.images)
     inputGradientPiece = inputPlan.pieces.piece(wanted: cached, images: shape.images)
-    filterGradientPiece = filterPlan.pieces.piece(wanted: cached, images: shape.images)
+    filterGradientPiece = filterPlan.pieces.piece(wanted: cached * team.threads, images: shape.images)
     scratch.reserve(
       max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats))
   }
@@ -85,32 +85,71 @@ public final class Convolution {
   /// The algorithm in use for a pass.
   public func algorithm(_ pass: ConvolutionPass) -> ConvolutionAlgorithm { algorithms[pass]! }
 
+  /// Whether images of a forward pass, or of an input gradient, may be computed a few at a time, each by one thread.
+  public var dealsForward: Bool { forwardPlan.pieces != .whole }
+  public var dealsInputGradient: Bool { inputPlan.pieces != .whole }
+
   /// output[images, outputHeight, outputWidth, outputChannels] = input[images, height, width, inputChannels] * filter.
-  /// - Parameter keepsFilter: whether it is the next piece after a call with the same filter, and nothing has used the
-  ///   scratch since.
   public func forward(
-    images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>,
-    keepsFilter: Bool = false
+    images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
   ) {
-    precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    forwardPlan.run(
-      CorrelationCall(
-        images: images, input: input, filter: filter, output: output, accumulate: false, keepsFilter: keepsFilter),
-      team, scratch.pointer)
+    run(
+      forwardPlan,
+      CorrelationCall(images: images, input: input, filter: filter, output: output, accumulate: false), .all)
+  }
+
+  /// Prepares a filter for `forward(images:input:output:thread:)`; nothing else may use the scratch in between.
+  public func packForward(_ filter: UnsafePointer<Float>) {
+    let nothing = UnsafeMutablePointer(mutating: filter)
+    run(
+      forwardPlan, CorrelationCall(images: 0, input: filter, filter: filter, output: nothing, accumulate: false),
+      .filter)
+  }
+
+  /// A few images of a forward pass whose filter is packed, by the team's thread that calls.
+  public func forward(
+    images: Int, input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, thread: Int
+  ) {
+    run(
+      forwardPlan, CorrelationCall(images: images, input: input, filter: input, output: output, accumulate: false),
+      .images(thread: thread))
   }
 
   /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
-  /// - Parameter keepsFilter: as in `forward`.
   public func inputGradient(
     images: Int, outputGradient: UnsafePointer<Float>, filter: UnsafePointer<Float>,
-    inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, keepsFilter: Bool = false
+    inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
-    precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    inputPlan.run(
+    run(
+      inputPlan,
       CorrelationCall(
-        images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate,
-        keepsFilter: keepsFilter),
-      team, scratch.pointer)
+        images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate), .all)
+  }
+
+  /// As `packForward`.
+  public func packInputGradient(_ filter: UnsafePointer<Float>) {
+    let nothing = UnsafeMutablePointer(mutating: filter)
+    run(
+      inputPlan, CorrelationCall(images: 0, input: filter, filter: filter, output: nothing, accumulate: false), .filter)
+  }
+
+  /// As `forward(images:input:output:thread:)`.
+  public func inputGradient(
+    images: Int, outputGradient: UnsafePointer<Float>, inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool,
+    thread: Int
+  ) {
+    run(
+      inputPlan,
+      CorrelationCall(
+        images: images, input: outputGradient, filter: outputGradient, output: inputGradient, accumulate: accumulate),
+      .images(thread: thread))
+  }
+
+  private func run(_ plan: ConvolutionPlan<CorrelationCall>, _ call: CorrelationCall, _ work: CorrelationCall.Work) {
+    precondition(call.images <= shape.images, "planned for \(shape.images) images, not \(call.images)")
+    var call = call
+    call.work = work
+    plan.run(call, team, scratch.pointer)
   }
 
   /// filterGradient[kernel, kernel, inputChannels, outputChannels] = the gradient of sum(output * outputGradient).

@@ -4,12 +4,25 @@ struct CorrelationCall: @unchecked Sendable {
   let input, filter: UnsafePointer<Float>
   let output: UnsafeMutablePointer<Float>
   let accumulate: Bool
-  /// Whether the memory still has what the call before packed of the same filter.
-  var keepsFilter = false
+  var work = Work.all
+
+  /// Images can be computed a few at a time, by one thread each, after the filter is packed for all of them.
+  enum Work {
+    case all
+    case filter
+    case images(thread: Int)
+  }
+
+  /// The same of the images from one on.
+  func images(from first: Int, count: Int, inputSize: Int, outputSize: Int) -> CorrelationCall {
+    CorrelationCall(
+      images: count, input: input + first * inputSize, filter: filter, output: output + first * outputSize,
+      accumulate: accumulate, work: work)
+  }
 }
 
 /// How many images at a time cost a kernel no more than all at once.
-struct PieceRule {
+struct PieceRule: Equatable {
   /// At least as many, and a multiple of the grain.
   let least, grain: Int
 

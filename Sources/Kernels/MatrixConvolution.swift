@@ -14,8 +14,7 @@ struct MatrixCorrelation: CorrelationKernel {
     (from, to) = backward ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
     stored = shape.outputChannels
     packsOnce = MatrixConvolution.isCached(shape)
-    let rows = packsOnce ? MatrixConvolution.cachedRows : MatrixConvolution.streamedRows
-    pieces = .rows(rows, ofImage: pixels, threads: threads)
+    pieces = packsOnce ? .rows(MatrixConvolution.cachedRows, ofImage: pixels, threads: 1) : .whole
     scratchFloats =
       packsOnce
       ? MatrixMultiply.packedFloats(n: to, k: from)
@@ -26,10 +25,13 @@ struct MatrixCorrelation: CorrelationKernel {
     let product = MatrixMultiply.Operands(
       m: call.images * pixels, n: to, k: from, a: call.input, lda: from, aTransposed: false, b: call.filter,
       ldb: stored, bTransposed: backward, c: call.output, ldc: to, accumulate: call.accumulate)
-    if packsOnce {
-      MatrixMultiply.run(product, packing: !call.keepsFilter, team: team, packed: memory)
-    } else {
-      MatrixMultiply.run(product, team: team, memory: memory)
+    guard packsOnce else { return MatrixMultiply.run(product, team: team, memory: memory) }
+    switch call.work {
+    case .filter: MatrixMultiply.pack(product, team: team, packed: memory)
+    case .images: MatrixMultiply.run(product, team: .alone, packed: memory)
+    case .all:
+      MatrixMultiply.pack(product, team: team, packed: memory)
+      MatrixMultiply.run(product, team: team, packed: memory)
     }
   }
 }

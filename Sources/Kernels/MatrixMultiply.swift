@@ -55,18 +55,20 @@ public enum MatrixMultiply {
     }
   }
 
-  /// As above for an a as it is stored, with all of b packed at once, which products with other rows of a may use again.
-  /// - Parameters:
-  ///   - packing: whether `packed` does not hold this b yet.
-  ///   - packed: `packedFloats` for these sizes.
-  static func run(_ operands: Operands, packing: Bool, team: ThreadTeam, packed: UnsafeMutablePointer<Float>) {
+  /// Packs all of b for `run(_:team:packed:)`, which products with other rows of a may share; a is not looked at.
+  /// - Parameter packed: `packedFloats` for these sizes.
+  static func pack(_ operands: Operands, team: ThreadTeam, packed: UnsafeMutablePointer<Float>) {
+    let product = Product(
+      of: operands, blocks: Blocks(m: operands.m, n: operands.n, k: operands.k, aTransposed: false))
+    team.run { product.packB(columns: team.share(of: operands.n, thread: $0, grain: 16), packed) }
+  }
+
+  /// As `run` for an a as it is stored, with what `pack` made of b.
+  static func run(_ operands: Operands, team: ThreadTeam, packed: UnsafePointer<Float>) {
     precondition(!operands.aTransposed, "a transposed matrix is packed, block by block")
     if operands.k == 0 { return operands.clear() }
     let product = Product(
       of: operands, blocks: Blocks(m: operands.m, n: operands.n, k: operands.k, aTransposed: false))
-    if packing {
-      team.run { product.packB(columns: team.share(of: operands.n, thread: $0, grain: 16), packed) }
-    }
     team.run { product.run(rows: team.share(of: operands.m, thread: $0, grain: 12), packed: packed) }
   }
 

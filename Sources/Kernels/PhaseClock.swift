@@ -52,6 +52,12 @@ public final class PhaseClock {
     return try body()
   }
 
+  /// The same on a thread of the team: the clock is thread 0's, others just run `body`.
+  @inline(__always)
+  public func measure(_ phase: StepPhase, on thread: Int, _ body: () -> Void) {
+    if thread == 0 { measure(phase, body) } else { body() }
+  }
+
   /// Seconds of each phase since the last call, which sets them back to zero.
   public func takeSeconds() -> [StepPhase: Double] {
     enter(current)

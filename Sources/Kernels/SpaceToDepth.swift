@@ -100,23 +100,43 @@ struct SpaceToDepthConvolution: CorrelationKernel {
   var pieces: PieceRule { kernel.pieces }
   private let rearranged: SpaceToDepth
   private let kernel: WinogradConvolution<WinogradTile5>
+  /// Floats of one image's dense map, of which each thread has room for one.
+  private let imageFloats, mapFloats: Int
 
   init(_ shape: ConvolutionShape, threads: Int) {
     rearranged = SpaceToDepth(shape)
     kernel = WinogradConvolution(rearranged.problem, threads: threads)
+    imageFloats = oddLines(rearranged.dense.inputSize)
+    mapFloats = max(rearranged.mapFloats, threads * imageFloats)
   }
 
-  var scratchFloats: Int { rearranged.mapFloats + rearranged.filterFloats + kernel.scratchFloats }
+  var scratchFloats: Int { mapFloats + rearranged.filterFloats + kernel.scratchFloats }
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
-    let (map, filter) = (memory, memory + rearranged.mapFloats)
-    rearranged.map(images: call.images, call.input, map, team: team)
-    if !call.keepsFilter { rearranged.filter(call.filter, filter) }
-    kernel.run(
-      CorrelationCall(
-        images: call.images, input: map, filter: filter, output: call.output, accumulate: call.accumulate,
-        keepsFilter: call.keepsFilter),
-      team: team, memory: filter + rearranged.filterFloats)
+    let filter = memory + mapFloats
+    func compute(_ part: CorrelationCall, _ map: UnsafePointer<Float>, _ work: CorrelationCall.Work) {
+      kernel.run(
+        CorrelationCall(
+          images: part.images, input: map, filter: filter, output: part.output, accumulate: part.accumulate, work: work),
+        team: team, memory: filter + rearranged.filterFloats)
+    }
+    switch call.work {
+    case .filter:
+      rearranged.filter(call.filter, filter)
+      compute(call, memory, .filter)
+    case .images(let thread):
+      let map = memory + thread * imageFloats
+      for image in 0..<call.images {
+        let part = call.images(
+          from: image, count: 1, inputSize: rearranged.shape.inputSize, outputSize: rearranged.shape.outputSize)
+        rearranged.map(images: 1, part.input, map, team: .alone)
+        compute(part, map, call.work)
+      }
+    case .all:
+      rearranged.map(images: call.images, call.input, memory, team: team)
+      rearranged.filter(call.filter, filter)
+      compute(call, memory, .all)
+    }
   }
 }
 

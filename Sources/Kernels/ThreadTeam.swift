@@ -3,13 +3,16 @@ import Synchronization
 
 /// The threads of one rank: `threads - 1` workers that wait between kernels, and the caller as thread 0.
 ///
-/// Work is divided statically, so the same thread count gives the same bits. A team of one runs the body in place.
+/// Work is divided statically, or dealt in pieces whose results do not depend on who computes them, so the same thread
+/// count gives the same bits. A team of one runs the body in place.
 /// Workers spin for some microseconds after a kernel, since the next one usually follows at once, and then sleep.
 /// Only one thread, always the same, may call `run` or `split`.
 public final class ThreadTeam: @unchecked Sendable {
   public let threads: Int
   private let generation = Atomic<Int>(0)
   private let running = Atomic<Int>(0)
+  /// The next piece to be dealt.
+  private let next = Atomic<Int>(0)
   private let isOver = Atomic<Bool>(false)
   private let sleepers = Atomic<Int>(0)
   private var work: UnsafeRawPointer?
@@ -88,6 +91,26 @@ public final class ThreadTeam: @unchecked Sendable {
       if !range.isEmpty { body(range) }
     }
   }
+
+  /// Calls `body(thread, index)` once for every index of 0..<count, which the threads take in order as they get free: a slow
+  /// core takes fewer. Within one call nothing else of the team may be called.
+  public func deal(_ count: Int, _ body: (_ thread: Int, _ index: Int) -> Void) {
+    guard threads > 1 && count > 1 else {
+      for index in 0..<count { body(0, index) }
+      return
+    }
+    next.store(0, ordering: .relaxed)
+    run { thread in
+      while true {
+        let index = next.add(1, ordering: .relaxed).oldValue
+        if index >= count { return }
+        body(thread, index)
+      }
+    }
+  }
+
+  /// The calling thread by itself: what kernels are given inside `deal`.
+  public static let alone = ThreadTeam(threads: 1)
 
   /// The part of 0..<count that `split` gives to a thread.
   public func share(of count: Int, thread: Int, grain: Int = 1) -> Range<Int> {

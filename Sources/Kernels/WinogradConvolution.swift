@@ -69,7 +69,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     }
   }
 
-  var pieces: PieceRule { blocking.pieces(threads: threads) }
+  var pieces: PieceRule { blocking.pieces(threads: 1) }
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {
@@ -79,23 +79,34 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
   }
 
   private func runByTiles(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
-    let own = inputFloats + productFloats + workspace
-    if !call.keepsFilter {
-      team.run { thread in
-        let space = memory + filterFloats + thread * own
-        transformFilter(team.share(of: panels, thread: thread), from: 0, call.filter, memory, space)
-      }
+    let tiles = call.images * tilesOfImage
+    switch call.work {
+    case .filter: packFilter(call, team, memory)
+    case .images(let thread): compute(0..<tiles, call, thread, memory)
+    case .all:
+      packFilter(call, team, memory)
+      team.run { compute(team.share(of: tiles, thread: $0), call, $0, memory) }
     }
+  }
+
+  private func packFilter(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
     team.run { thread in
-      let v = memory + filterFloats + thread * own
-      let (products, space) = (v + inputFloats, v + inputFloats + productFloats)
-      let share = team.share(of: call.images * tilesOfImage, thread: thread)
-      for first in stride(from: share.lowerBound, to: share.upperBound, by: tilesAtOnce) {
-        let range = first..<min(first + tilesAtOnce, share.upperBound)
-        transformInput(range, call.input, v, space)
-        multiply(range.count, v, memory, 0..<panels, products)
-        transformProducts(range, 0..<panels, products, call, space)
-      }
+      transformFilter(
+        team.share(of: panels, thread: thread), from: 0, call.filter, memory,
+        memory + filterFloats + thread * (inputFloats + productFloats + workspace))
+    }
+  }
+
+  private func compute(
+    _ tiles: Range<Int>, _ call: CorrelationCall, _ thread: Int, _ memory: UnsafeMutablePointer<Float>
+  ) {
+    let v = memory + filterFloats + thread * (inputFloats + productFloats + workspace)
+    let (products, space) = (v + inputFloats, v + inputFloats + productFloats)
+    for first in stride(from: tiles.lowerBound, to: tiles.upperBound, by: tilesAtOnce) {
+      let range = first..<min(first + tilesAtOnce, tiles.upperBound)
+      transformInput(range, call.input, v, space)
+      multiply(range.count, v, memory, 0..<panels, products)
+      transformProducts(range, 0..<panels, products, call, space)
     }
   }
 

@@ -29,7 +29,9 @@ package final class BatchNorm: Normalization {
   private let statistics: AlignedBuffer
   /// For each segment: two sums a channel.
   private let sums: UnsafeMutableBufferPointer<Double>
-  private let partials: UnsafeMutablePointer<Double>
+  /// What is being observed: for each piece and each segment that it has images of, two sums a channel.
+  private var observed: Pieces?
+  private var partials = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
   /// What the sums are of that are being added up over the ranks, and the message in which they are.
   private enum Sums { case statistics, gradient }
   private var unsettled: Sums?
@@ -64,7 +66,6 @@ package final class BatchNorm: Normalization {
     statistics = AlignedBuffer(count: segments * Vector.allCases.count * channels)
     sums = .allocate(capacity: segments * 2 * channels)
     sums.initialize(repeating: 0)
-    partials = .allocate(capacity: context.team.threads * 2 * channels)
     for segment in 0..<owners { vector(segment, .ratio).update(repeating: 1, count: channels) }
   }
 
@@ -73,14 +74,43 @@ package final class BatchNorm: Normalization {
     partials.deallocate()
   }
 
-  package func observe(_ x: UnsafePointer<Float>, images: Range<Int>) {
+  package func startObserving(_ pieces: Pieces) {
+    observed = pieces
+    let needed = (pieces.count + segments) * 2 * channels
+    guard partials.count < needed else { return }
+    partials.deallocate()
+    partials = .allocate(capacity: needed)
+    partials.initialize(repeating: 0)
+  }
+
+  package func observe(_ x: UnsafePointer<Float>, piece: Int, of pieces: Pieces) {
     guard context.phase == .training else { return }
-    eachSegment(images) { segment, rows in
-      let (sum, squares) = segmentSums(segment)
+    eachSegment(pieces[piece]) { segment, rows in
+      let (sum, squares) = partialSums(piece, segment)
       ChannelSums.moments(
-        x + rows.lowerBound * channels, rows: rows.count, channels: channels,
-        accumulate: !begins(segment, rows), sums: sum, squares: squares,
-        partials: partials, team: context.team)
+        x + rows.lowerBound * channels, rows: rows.count, channels: channels, sums: sum, squares: squares,
+        partials: sum, team: .alone)
+    }
+  }
+
+  /// A piece's sums over its images of a segment. Piece by piece and segment by segment, each has a place of its own.
+  private func partialSums(_ piece: Int, _ segment: Int) -> (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>)
+  {
+    let first = partials.baseAddress! + (piece + segment) * 2 * channels
+    return (first, first + channels)
+  }
+
+  /// Adds up what was observed, in the order of the images.
+  private func gather() {
+    guard let observed else { preconditionFailure("sums of nothing") }
+    self.observed = nil
+    let each = 2 * channels
+    sums.update(repeating: 0)
+    for piece in 0..<observed.count {
+      eachSegment(observed[piece]) { segment, _ in
+        let (from, to) = (partialSums(piece, segment).0, segmentSums(segment).0)
+        for i in 0..<each { to[i] += from[i] }
+      }
     }
   }
 
@@ -89,6 +119,7 @@ package final class BatchNorm: Normalization {
     switch context.phase {
     case .training:
       precondition(images == context.layout.images, "a training pass takes the whole local batch")
+      gather()
       try startPooling(.statistics)
     case .evaluation:
       useRunning(weights)
@@ -110,11 +141,6 @@ package final class BatchNorm: Normalization {
     }
   }
 
-  /// Whether rows are the first of their segment.
-  private func begins(_ segment: Int, _ rows: Range<Int>) -> Bool {
-    rows.lowerBound == segment * imagesPerSegment * rowsPerImage
-  }
-
   /// output = the max-pooling of relu(norm(x)) of maps of `height` x `width`.
   package func applyPooled(
     _ x: UnsafePointer<Float>, height: Int, width: Int, output: UnsafeMutablePointer<Float>,
@@ -133,32 +159,32 @@ package final class BatchNorm: Normalization {
 
   package func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Range<Int>, weights: Weights
+    images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     eachSegment(images) { segment, rows in
       let at = rows.lowerBound * channels
       ChannelNormalize.forward(
         x + at, affine: affine(segment), residual: residual.map { $0 + at }, relu: relu,
         output: output + (at - images.lowerBound * rowsPerImage * channels), rows: rows.count, channels: channels,
-        team: context.team)
+        team: team)
     }
   }
 
   package func observeGradient(
-    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
+    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, piece: Int, of pieces: Pieces,
     weights: Weights
   ) {
-    eachSegment(images) { segment, rows in
+    eachSegment(pieces[piece]) { segment, rows in
       let at = rows.lowerBound * channels
-      let (gradients, products) = segmentSums(segment)
+      let (gradients, products) = partialSums(piece, segment)
       ChannelSums.backward(
         gradient: gradient + at, x: x + at, mask: mask.from(at), affine: affine(segment), rows: rows.count,
-        channels: channels, accumulate: !begins(segment, rows), sums: gradients, products: products, partials: partials,
-        team: context.team)
+        channels: channels, sums: gradients, products: products, partials: gradients, team: .alone)
     }
   }
 
   package func startSettlingGradient(images: Int, weights: Weights) throws {
+    gather()
     storeParameterGradients(weights)
     try startPooling(.gradient)
   }
@@ -179,7 +205,7 @@ package final class BatchNorm: Normalization {
 
   package func applyGradient(
     _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     eachSegment(images) { segment, rows in
       let at = rows.lowerBound * channels
@@ -187,7 +213,7 @@ package final class BatchNorm: Normalization {
         gradient: gradient + at, x: x + at, affine: affine(segment), meanGradient: vector(segment, .meanGradient),
         meanProduct: vector(segment, .meanProduct), masked: mask.isRecomputed, output: inputGradient + at,
         rows: rows.count,
-        channels: channels, team: context.team)
+        channels: channels, team: team)
     }
   }
 

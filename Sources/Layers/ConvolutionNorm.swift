@@ -34,29 +34,52 @@ package final class ConvolutionNorm {
       shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels, otherwise: role)
   }
 
-  /// Floats of the map that a unit's activation is put in for this one to read, a piece at a time.
+  /// Floats of the map that a unit's activation is put in for this one to read: a piece for each thread, or all.
   var activationFloats: Int {
-    max(convolution.forwardPiece, context.keepsActivations ? convolution.filterGradientPiece : 0) * shape.inputSize
+    let forward = convolution.dealsForward ? convolution.forwardPiece * context.team.threads : shape.images
+    return max(forward, context.keepsActivations ? convolution.filterGradientPiece : 0) * shape.inputSize
   }
+  /// Images that a thread takes at a time where the convolution takes all together.
+  private var imagesAtOnce: Int { max(1, 196_608 / (shape.inputSize + shape.outputSize)) }
 
   /// Computes the convolution and starts on the statistics of the norm behind it, a few images at a time: each piece of
   /// the input is normalised before and each piece of the output is summed up after, while the caches have it. Other
   /// ranks are waited for by what follows: `normalize`, or another unit that takes this one as its input.
   package func forward(_ input: UnitInput, images: Int, weights: Weights) throws {
     if case .activation(let unit) = input { try unit.settle(weights) }
-    let weightsInUse = context.clock.measure(.convolutionForward) {
+    let inUse = context.clock.measure(.convolutionForward) {
       standardization?.standardize(weights.value(filter))
       return filterInUse(weights)
     }
-    for first in stride(from: 0, to: images, by: convolution.forwardPiece) {
-      let piece = first..<min(first + convolution.forwardPiece, images)
-      let source = source(input, piece, weights)
-      context.clock.measure(.convolutionForward) {
-        convolution.forward(
-          images: piece.count, input: source, filter: weightsInUse, output: sum.pointer + first * shape.outputSize,
-          keepsFilter: first > 0)
+    let deals = convolution.dealsForward
+    let pieces = Pieces(images: images, size: deals ? convolution.forwardPiece : imagesAtOnce)
+    let output = sum.pointer
+    let activation = context.maps[.activation].pointer
+    norm.startObserving(pieces)
+    context.clock.measure(.convolutionForward) {
+      if deals {
+        convolution.packForward(inUse)
+        context.team.deal(pieces.count) { thread, piece in
+          let range = pieces[piece]
+          let own = activation + thread * pieces.size * shape.inputSize
+          let source = make(input, range, weights, activation: own, on: thread)
+          convolution.forward(
+            images: range.count, input: source, output: output + range.lowerBound * shape.outputSize, thread: thread)
+          context.clock.measure(.norm, on: thread) { norm.observe(output, piece: piece, of: pieces) }
+        }
+      } else {
+        if !input.isMap {
+          context.team.deal(pieces.count) { thread, piece in
+            let own = activation + pieces[piece].lowerBound * shape.inputSize
+            _ = make(input, pieces[piece], weights, activation: own, on: thread)
+          }
+        }
+        let source = if case .activation = input { UnsafePointer(activation) } else { input.map }
+        convolution.forward(images: images, input: source, filter: inUse, output: output)
+        context.clock.measure(.norm) {
+          context.team.deal(pieces.count) { _, piece in norm.observe(output, piece: piece, of: pieces) }
+        }
       }
-      context.clock.measure(.norm) { norm.observe(sum.pointer, images: piece) }
     }
     try context.clock.measure(.norm) { try norm.startSettling(images: images, weights: weights) }
   }
@@ -69,7 +92,8 @@ package final class ConvolutionNorm {
   package func normalize(
     residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws {
-    try normalizing(residual: residual, relu: relu, output: output, weights: weights).whole(images)
+    let map = try normalizing(residual: residual, relu: relu, output: output, weights: weights)
+    context.clock.measure(.norm) { _ = map.whole(images, team: context.team) }
   }
 
   /// The same as a map that its first reader has made, a few images at a time. Waits for other ranks now.
@@ -77,12 +101,11 @@ package final class ConvolutionNorm {
     residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, weights: Weights
   ) throws -> UnitInput {
     try settle(weights)
-    return .made(UnsafePointer(output)) { [self] piece in
-      context.clock.measure(.norm) {
-        norm.apply(
-          sum.pointer, residual: residual, relu: relu, output: output + piece.lowerBound * shape.outputSize,
-          images: piece, weights: weights)
-      }
+    let sum = sum.pointer
+    return .made(UnsafePointer(output)) { [norm, shape] piece, team in
+      norm.apply(
+        sum, residual: residual, relu: relu, output: output + piece.lowerBound * shape.outputSize, images: piece,
+        weights: weights, team: team)
     }
   }
 
@@ -109,34 +132,52 @@ package final class ConvolutionNorm {
     }
   }
 
-  /// A piece of what the unit reads.
-  private func source(_ input: UnitInput, _ piece: Range<Int>, _ weights: Weights) -> UnsafePointer<Float> {
+  /// A piece of what the unit reads, on one thread.
+  /// - Parameter activation: room for a piece.
+  private func make(
+    _ input: UnitInput, _ piece: Range<Int>, _ weights: Weights, activation: UnsafeMutablePointer<Float>,
+    on thread: Int
+  ) -> UnsafePointer<Float> {
     switch input {
     case .map(let map): return map + piece.lowerBound * shape.inputSize
     case .made(let map, let make):
-      make(piece)
+      context.clock.measure(.norm, on: thread) { make(piece, .alone) }
       return map + piece.lowerBound * shape.inputSize
     case .activation(let unit):
-      let activation = context.maps[.activation].pointer
-      context.clock.measure(.norm) {
-        unit.norm.apply(
-          unit.sum.pointer, residual: nil, relu: true, output: activation, images: piece, weights: weights)
-      }
+      context.clock.measure(.norm, on: thread) { unit.makeActivation(piece, weights, activation, team: .alone) }
       return UnsafePointer(activation)
     }
+  }
+
+  /// relu(norm(...)) of some images.
+  private func makeActivation(
+    _ images: Range<Int>, _ weights: Weights, _ output: UnsafeMutablePointer<Float>, team: ThreadTeam
+  ) {
+    norm.apply(sum.pointer, residual: nil, relu: true, output: output, images: images, weights: weights, team: team)
   }
 
   private func filterInUse(_ weights: Weights) -> UnsafePointer<Float> {
     standardization?.weights ?? UnsafePointer(weights.value(filter))
   }
 
-  /// Begins the backward pass: takes in the gradient of `normalize`'s output, some images of it in their order; see
-  /// `Normalization.observeGradient`.
+  /// Begins the backward pass.
+  func startTaking(_ pieces: Pieces) { norm.startObserving(pieces) }
+
+  /// Takes in a piece of the gradient of `normalize`'s output, by any thread; see `Normalization.observeGradient`.
   func takeGradient(
-    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Range<Int>, weights: Weights
+    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, piece: Int, of pieces: Pieces, weights: Weights
   ) {
+    norm.observeGradient(gradient, x: sum.pointer, mask: mask, piece: piece, of: pieces, weights: weights)
+  }
+
+  /// All of it at once.
+  func takeGradient(_ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Int, weights: Weights) {
+    let pieces = Pieces(images: images, size: imagesAtOnce)
+    startTaking(pieces)
     context.clock.measure(.norm) {
-      norm.observeGradient(gradient, x: sum.pointer, mask: mask, images: images, weights: weights)
+      context.team.deal(pieces.count) { _, piece in
+        takeGradient(gradient, mask: mask, piece: piece, of: pieces, weights: weights)
+      }
     }
   }
 
@@ -148,22 +189,43 @@ package final class ConvolutionNorm {
   /// After `startSettlingGradient`: the gradient of the convolution's output and that of the input, a few images at a time.
   /// - Parameters:
   ///   - sumGradient: room for the gradient of the convolution's output; may be `gradient`.
-  ///   - taken: called with each few images of the input's gradient, while the caches have them.
-  package func backwardInput(
+  ///   - taker: of the input's gradient.
+  func backwardInput(
     _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, sumGradient: UnsafeMutablePointer<Float>,
-    inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, images: Int, weights: Weights,
-    taken: (Range<Int>) -> Void
+    inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, images: Int, weights: Weights, taker: GradientTaker?
   ) throws {
     try context.clock.measure(.norm) { try norm.settleGradient() }
-    for first in stride(from: 0, to: images, by: convolution.inputGradientPiece) {
-      let piece = first..<min(first + convolution.inputGradientPiece, images)
-      applyNorm(gradient, mask: mask, sumGradient: sumGradient, piece, weights)
-      context.clock.measure(.convolutionBackward) {
-        convolution.inputGradient(
-          images: piece.count, outputGradient: sumGradient + first * shape.outputSize, filter: filterInUse(weights),
-          inputGradient: inputGradient + first * shape.inputSize, accumulate: accumulate, keepsFilter: first > 0)
+    let deals = convolution.dealsInputGradient
+    let pieces = Pieces(images: images, size: deals ? convolution.inputGradientPiece : imagesAtOnce)
+    func apply(_ piece: Int, on thread: Int) {
+      context.clock.measure(.norm, on: thread) {
+        norm.applyGradient(
+          gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: pieces[piece], weights: weights,
+          team: .alone)
       }
-      taken(piece)
+    }
+    func take(_ piece: Int, on thread: Int) {
+      context.clock.measure(.norm, on: thread) { taker?.take(inputGradient, piece, pieces) }
+    }
+    taker?.start(inputGradient, pieces)
+    context.clock.measure(.convolutionBackward) {
+      if deals {
+        convolution.packInputGradient(filterInUse(weights))
+        context.team.deal(pieces.count) { thread, piece in
+          apply(piece, on: thread)
+          let range = pieces[piece]
+          convolution.inputGradient(
+            images: range.count, outputGradient: sumGradient + range.lowerBound * shape.outputSize,
+            inputGradient: inputGradient + range.lowerBound * shape.inputSize, accumulate: accumulate, thread: thread)
+          take(piece, on: thread)
+        }
+      } else {
+        context.team.deal(pieces.count) { apply($1, on: $0) }
+        convolution.inputGradient(
+          images: images, outputGradient: sumGradient, filter: filterInUse(weights), inputGradient: inputGradient,
+          accumulate: accumulate)
+        context.team.deal(pieces.count) { take($1, on: $0) }
+      }
     }
   }
 
@@ -184,25 +246,26 @@ package final class ConvolutionNorm {
     try context.clock.measure(.norm) { try norm.settleGradient() }
     for first in stride(from: 0, to: images, by: convolution.filterGradientPiece) {
       let piece = first..<min(first + convolution.filterGradientPiece, images)
-      applyNorm(gradient, mask: mask, sumGradient: gradient, piece, weights)
+      context.clock.measure(.norm) {
+        norm.applyGradient(
+          gradient, x: sum.pointer, mask: mask, inputGradient: gradient, images: piece, weights: weights,
+          team: context.team)
+      }
       addToFilterGradient(gradient, input: input, piece, of: images, weights)
-    }
-  }
-
-  private func applyNorm(
-    _ gradient: UnsafePointer<Float>, mask: ReLUMask, sumGradient: UnsafeMutablePointer<Float>, _ piece: Range<Int>,
-    _ weights: Weights
-  ) {
-    context.clock.measure(.norm) {
-      norm.applyGradient(
-        gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: piece, weights: weights)
     }
   }
 
   private func addToFilterGradient(
     _ sumGradient: UnsafePointer<Float>, input: UnitInput, _ piece: Range<Int>, of images: Int, _ weights: Weights
   ) {
-    let source = source(input, piece, weights)
+    let source: UnsafePointer<Float>
+    if case .activation(let unit) = input {
+      let activation = context.maps[.activation].pointer
+      context.clock.measure(.norm) { unit.makeActivation(piece, weights, activation, team: context.team) }
+      source = UnsafePointer(activation)
+    } else {
+      source = input.map + piece.lowerBound * shape.inputSize
+    }
     let isLast = piece.upperBound == images
     context.clock.measure(.convolutionBackward) {
       convolution.filterGradient(
@@ -217,22 +280,16 @@ package final class ConvolutionNorm {
 package enum UnitInput {
   case map(UnsafePointer<Float>)
   /// A map that is made as it is read, for which the images of each piece are called for before.
-  case made(UnsafePointer<Float>, by: (Range<Int>) -> Void)
+  case made(UnsafePointer<Float>, by: (Range<Int>, ThreadTeam) -> Void)
   /// relu(norm(...)) of another unit's last forward pass, which is nowhere written as a whole.
   case activation(ConvolutionNorm)
-}
 
-extension UnitInput {
+  fileprivate var isMap: Bool { if case .map = self { true } else { false } }
+
   /// Has all of a map made at once, for readers of another kind.
-  @discardableResult
-  func whole(_ images: Int) -> UnsafePointer<Float> {
-    switch self {
-    case .map(let map): return map
-    case .made(let map, let make):
-      make(0..<images)
-      return map
-    case .activation: preconditionFailure("an activation that is nowhere written as a whole")
-    }
+  package func whole(_ images: Int, team: ThreadTeam) -> UnsafePointer<Float> {
+    if case .made(_, let make) = self { make(0..<images, team) }
+    return map
   }
 
   /// The map, once it is made.

@@ -14,8 +14,6 @@ package final class GroupNorm: Normalization {
   private let vectors: AlignedBuffer
   /// For each image: two sums of each channel, Σ x and Σ x² or Σ g and Σ g xhat.
   private let sums: UnsafeMutablePointer<Double>
-  /// An image is one thread's.
-  private let alone = ThreadTeam(threads: 1)
 
   /// The number of groups for a layer of `channels`: the largest divisor not above 32, as the paper's default, that
   /// leaves each at least two channels: one number alone, as a head of few channels would have it, is normalised to 0.
@@ -38,12 +36,14 @@ package final class GroupNorm: Normalization {
 
   deinit { sums.deallocate() }
 
-  package func observe(_ x: UnsafePointer<Float>, images: Range<Int>) {
-    eachImage(images) { image in
+  package func startObserving(_ pieces: Pieces) {}
+
+  package func observe(_ x: UnsafePointer<Float>, piece: Int, of pieces: Pieces) {
+    for image in pieces[piece] {
       let (sum, squares) = imageSums(image)
       ChannelSums.moments(
         x + image * rowsPerImage * channels, rows: rowsPerImage, channels: channels, sums: sum, squares: squares,
-        partials: sum, team: alone)
+        partials: sum, team: .alone)
     }
   }
 
@@ -66,28 +66,28 @@ package final class GroupNorm: Normalization {
 
   package func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Range<Int>, weights: Weights
+    images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     let size = rowsPerImage * channels
-    eachImage(images) { image in
+    eachImage(images, team) { image in
       ChannelNormalize.forward(
         x + image * size, affine: affine(image, weights), residual: residual.map { $0 + image * size }, relu: relu,
-        output: output + (image - images.lowerBound) * size, rows: rowsPerImage, channels: channels, team: alone)
+        output: output + (image - images.lowerBound) * size, rows: rowsPerImage, channels: channels, team: .alone)
     }
   }
 
   package func observeGradient(
-    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
+    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, piece: Int, of pieces: Pieces,
     weights: Weights
   ) {
     let size = rowsPerImage * channels
-    eachImage(images) { image in
+    for image in pieces[piece] {
       let (sum, products) = imageSums(image)
       ChannelSums.backward(
         gradient: gradient + image * size, x: x + image * size, mask: mask.from(image * size),
         affine: affine(image, weights),
         rows: rowsPerImage, channels: channels, sums: sum, products: products,
-        partials: sum, team: alone)
+        partials: sum, team: .alone)
     }
   }
 
@@ -114,20 +114,20 @@ package final class GroupNorm: Normalization {
 
   package func applyGradient(
     _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     let size = rowsPerImage * channels
-    eachImage(images) { image in
+    eachImage(images, team) { image in
       ChannelNormalize.backward(
         gradient: gradient + image * size, x: x + image * size, affine: affine(image, weights),
         gamma: weights.value(gamma), meanGradient: vector(image, .meanGradient),
         meanProduct: vector(image, .meanProduct), masked: mask.isRecomputed,
-        output: inputGradient + image * size, rows: rowsPerImage, channels: channels, team: alone)
+        output: inputGradient + image * size, rows: rowsPerImage, channels: channels, team: .alone)
     }
   }
 
-  private func eachImage(_ images: Range<Int>, _ body: (Int) -> Void) {
-    context.team.split(images.count) { range in
+  private func eachImage(_ images: Range<Int>, _ team: ThreadTeam, _ body: (Int) -> Void) {
+    team.split(images.count) { range in
       for index in range { body(images.lowerBound + index) }
     }
   }
@@ -135,7 +135,7 @@ package final class GroupNorm: Normalization {
   /// Visits each group of each image: its channels, and the numbers that they have together.
   private func eachGroup(_ images: Int, _ body: (_ image: Int, _ inside: Range<Int>, _ count: Double) -> Void) {
     let width = channels / groups
-    eachImage(0..<images) { image in
+    eachImage(0..<images, context.team) { image in
       for group in 0..<groups {
         body(image, group * width..<(group + 1) * width, Double(rowsPerImage * width))
       }

@@ -54,7 +54,7 @@ public final class MLP: Head {
     self.input = input
     first.forward(input, output: sum.pointer, rows: images, weights: weights)
     try context.clock.measure(.norm) {
-      norm.observe(sum.pointer, images: 0..<images)
+      norm.observe(sum.pointer, rows: images, team: context.team)
       try norm.startSettling(images: images, weights: weights)
     }
   }
@@ -70,7 +70,8 @@ public final class MLP: Head {
     try context.clock.measure(.norm) {
       try norm.settle(weights: weights)
       norm.apply(
-        sum.pointer, residual: nil, relu: true, output: activation.pointer, images: 0..<images, weights: weights)
+        sum.pointer, residual: nil, relu: true, output: activation.pointer, images: 0..<images, weights: weights,
+        team: context.team)
     }
     second.forward(activation.pointer, output: output.pointer, rows: images, weights: weights)
     return UnsafePointer(output.pointer)
@@ -88,7 +89,7 @@ public final class MLP: Head {
     try context.clock.measure(.norm) {
       try norm.backward(
         gradient: hiddenGradient.pointer, x: sum.pointer, mask: .recomputed, inputGradient: hiddenGradient.pointer,
-        images: images, weights: weights)
+        images: images, weights: weights, team: context.team)
     }
     first.backward(
       input: input, outputGradient: hiddenGradient.pointer, inputGradient: inputGradient.pointer, rows: images,

@@ -4,8 +4,11 @@ import Kernels
 ///
 /// Maps are [images * rowsPerImage x channels]; a head has one row an image.
 package protocol Normalization: AnyObject {
-  /// Takes in some images of the map x, in order and from the first on.
-  func observe(_ x: UnsafePointer<Float>, images: Range<Int>)
+  /// Makes room for what `observe` or `observeGradient` will take in.
+  func startObserving(_ pieces: Pieces)
+
+  /// Takes in a piece of the map x; every piece once, in any order and by any thread.
+  func observe(_ x: UnsafePointer<Float>, piece: Int, of pieces: Pieces)
 
   /// Starts to make statistics of what was observed, all `images` of it. Where other ranks share in them, the message
   /// is under way until `settle`, which the same must call before the next of these.
@@ -18,13 +21,13 @@ package protocol Normalization: AnyObject {
   /// the range. Activations are computed again in the backward pass rather than kept.
   func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Range<Int>, weights: Weights)
+    images: Range<Int>, weights: Weights, team: ThreadTeam)
 
-  /// Takes in the gradient of `apply`'s output for some images of the maps, in order and from the first on. Where the
-  /// mask is a kept output, `gradient` is left as the gradient before the ReLU, which is what the residual branch
-  /// receives; where it is recomputed, `gradient` may be left as it was.
+  /// Takes in the gradient of `apply`'s output for a piece of the maps, as `observe`. Where the mask is a kept output,
+  /// `gradient` is left as the gradient before the ReLU, which is what the residual branch receives; where it is
+  /// recomputed, `gradient` may be left as it was.
   func observeGradient(
-    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
+    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, piece: Int, of pieces: Pieces,
     weights: Weights)
 
   /// Overwrites the parameters' gradients and starts to make of what was observed what `applyGradient` needs.
@@ -36,20 +39,33 @@ package protocol Normalization: AnyObject {
   /// Writes the gradient of x for some images of the maps; `inputGradient`, a map of all images too, may be `gradient`.
   func applyGradient(
     _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights)
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights, team: ThreadTeam)
 }
 
 extension Normalization {
+  /// Takes in all of the map x, a row an image.
+  package func observe(_ x: UnsafePointer<Float>, rows: Int, team: ThreadTeam) {
+    let pieces = Pieces(images: rows, size: Self.rowsAtOnce)
+    startObserving(pieces)
+    team.deal(pieces.count) { _, piece in observe(x, piece: piece, of: pieces) }
+  }
+
+  private static var rowsAtOnce: Int { 32 }
+
   /// All of it at once: takes the gradient of `apply`'s output and writes the gradient of x.
   package func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+    inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights, team: ThreadTeam
   ) throws {
-    observeGradient(gradient, x: x, mask: mask, images: 0..<images, weights: weights)
+    let pieces = Pieces(images: images, size: Self.rowsAtOnce)
+    startObserving(pieces)
+    team.deal(pieces.count) { _, piece in
+      observeGradient(gradient, x: x, mask: mask, piece: piece, of: pieces, weights: weights)
+    }
     try startSettlingGradient(images: images, weights: weights)
     try settleGradient()
     applyGradient(
-      gradient, x: x, mask: mask, inputGradient: inputGradient, images: 0..<images, weights: weights)
+      gradient, x: x, mask: mask, inputGradient: inputGradient, images: 0..<images, weights: weights, team: team)
   }
 }
 
@@ -72,7 +88,7 @@ extension NormKind {
         name, groups: GroupNorm.groups(channels), channels: channels, rowsPerImage: rowsPerImage, plan: plan,
         context: context)
     case .none:
-      NoNorm(channels: channels, rowsPerImage: rowsPerImage, context: context)
+      NoNorm(channels: channels, rowsPerImage: rowsPerImage)
     }
   }
 }
@@ -80,14 +96,12 @@ extension NormKind {
 /// Nothing is normalised; the residual sum and the ReLU remain.
 package final class NoNorm: Normalization {
   private let floatsPerImage: Int
-  private let context: NetworkContext
 
-  package init(channels: Int, rowsPerImage: Int, context: NetworkContext) {
-    floatsPerImage = channels * rowsPerImage
-    self.context = context
-  }
+  package init(channels: Int, rowsPerImage: Int) { floatsPerImage = channels * rowsPerImage }
 
-  package func observe(_ x: UnsafePointer<Float>, images: Range<Int>) {}
+  package func startObserving(_ pieces: Pieces) {}
+
+  package func observe(_ x: UnsafePointer<Float>, piece: Int, of pieces: Pieces) {}
 
   package func startSettling(images: Int, weights: Weights) {}
 
@@ -95,22 +109,22 @@ package final class NoNorm: Normalization {
 
   package func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Range<Int>, weights: Weights
+    images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     let first = images.lowerBound * floatsPerImage
     ChannelNormalize.passThrough(
       x + first, residual: residual.map { $0 + first }, relu: relu, output: output,
-      count: images.count * floatsPerImage, team: context.team)
+      count: images.count * floatsPerImage, team: team)
   }
 
   package func observeGradient(
-    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, images: Range<Int>,
+    _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, piece: Int, of pieces: Pieces,
     weights: Weights
   ) {
     switch mask {
     case .none: break
-    case .output(let output): zero(gradient, where: output, images)
-    case .recomputed: zero(gradient, where: x, images)
+    case .output(let output): zero(gradient, where: output, pieces[piece])
+    case .recomputed: zero(gradient, where: x, pieces[piece])
     }
   }
 
@@ -120,7 +134,7 @@ package final class NoNorm: Normalization {
 
   package func applyGradient(
     _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
-    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights
+    inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     guard inputGradient != gradient else { return }
     let first = images.lowerBound * floatsPerImage
@@ -130,9 +144,8 @@ package final class NoNorm: Normalization {
   private func zero(
     _ gradient: UnsafeMutablePointer<Float>, where activation: UnsafePointer<Float>, _ images: Range<Int>
   ) {
-    let first = images.lowerBound * floatsPerImage
-    context.team.split(images.count * floatsPerImage, grain: 64) { range in
-      for i in range where activation[first + i] <= 0 { gradient[first + i] = 0 }
+    for i in images.lowerBound * floatsPerImage..<images.upperBound * floatsPerImage where activation[i] <= 0 {
+      gradient[i] = 0
     }
   }
 }

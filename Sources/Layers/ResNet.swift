@@ -127,10 +127,11 @@ public final class ResNet {
 
   /// After all parts: the features [images x features], which live until the next pass.
   public func finishForward(images: Int, weights: Weights) throws -> UnsafePointer<Float> {
-    let maps = try blocks[blocks.count - 1].finishForward(images: images, weights: weights).whole(images)
+    let maps = try blocks[blocks.count - 1].finishForward(images: images, weights: weights)
+    let whole = context.clock.measure(.norm) { maps.whole(images, team: context.team) }
     context.clock.measure(.pooling) {
       Pooling.averageForward(
-        maps, images: images, area: finalArea, channels: finalChannels, output: features.pointer)
+        whole, images: images, area: finalArea, channels: finalChannels, output: features.pointer)
     }
     return UnsafePointer(features.pointer)
   }
@@ -161,17 +162,12 @@ public final class ResNet {
         outputGradient: gradient, images: images, area: finalArea, channels: finalChannels, inputGradient: current)
     }
     let top = blocks[blocks.count - 1]
-    top.takeGradient(current, images: 0..<images, weights: weights)
+    top.takeGradient(current, images: images, weights: weights)
     try top.startSettlingGradient(images: images, weights: weights)
     let pools = shape.stem == .imagenet
     for index in blocks.indices.reversed() {
-      current = try blocks[index].backward(images: images, weights: weights) { gradient, piece in
-        if index > 0 {
-          blocks[index - 1].takeGradient(gradient, images: piece, weights: weights)
-        } else if !pools {
-          stem.takeGradient(gradient, mask: .recomputed, images: piece, weights: weights)
-        }
-      } whenComplete: {
+      let below: GradientTaker? = index > 0 ? taker(blocks[index - 1], weights) : pools ? nil : stemTaker(weights)
+      current = try blocks[index].backward(images: images, weights: weights, below: below) {
         if index > 0 { try blocks[index - 1].startSettlingGradient(images: images, weights: weights) }
       }
     }
@@ -183,12 +179,25 @@ public final class ResNet {
           outputGradient: current, chosen: chosen, images: images, height: stem.shape.outputHeight,
           width: stem.shape.outputWidth, channels: shape.width, inputGradient: stemGradient, team: context.team)
       }
-      stem.takeGradient(stemGradient, mask: .recomputed, images: 0..<images, weights: weights)
+      stem.takeGradient(stemGradient, mask: .recomputed, images: images, weights: weights)
     }
     try stem.startSettlingGradient(images: images, weights: weights)
     try stem.backwardFilterOnly(
       stemGradient, mask: .recomputed, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
+  }
+
+  private func taker(_ block: ResidualBlock, _ weights: Weights) -> GradientTaker {
+    GradientTaker(
+      start: { block.startTaking($0, $1) },
+      take: { block.takeGradient($0, piece: $1, of: $2, weights: weights) })
+  }
+
+  private func stemTaker(_ weights: Weights) -> GradientTaker {
+    let stem = stem
+    return GradientTaker(
+      start: { stem.startTaking($1) },
+      take: { stem.takeGradient($0, mask: .recomputed, piece: $1, of: $2, weights: weights) })
   }
 }
 

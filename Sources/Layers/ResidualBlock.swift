@@ -106,15 +106,29 @@ package final class ResidualBlock {
     return try units[units.count - 1].normalizing(residual: shortcut, relu: true, output: output, weights: weights)
   }
 
-  /// Begins the backward pass with the gradient of the output, in one of the two shared gradient maps: some images of it,
-  /// in their order.
-  package func takeGradient(_ gradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights) {
-    guard let kept else { preconditionFailure("backward before forward") }
+  /// Begins the backward pass with the gradient of the output, in one of the two shared gradient maps.
+  func startTaking(_ gradient: UnsafeMutablePointer<Float>, _ pieces: Pieces) {
     self.gradient = gradient
+    units[units.count - 1].startTaking(pieces)
+    downsample?.startTaking(pieces)
+  }
+
+  /// Takes in a piece of it, by any thread.
+  func takeGradient(_ gradient: UnsafeMutablePointer<Float>, piece: Int, of pieces: Pieces, weights: Weights) {
+    guard let kept else { preconditionFailure("backward before forward") }
     units[units.count - 1].takeGradient(
-      gradient, mask: .output(UnsafePointer(kept)), images: images, weights: weights)
+      gradient, mask: .output(UnsafePointer(kept)), piece: piece, of: pieces, weights: weights)
     // What is left of the gradient behind the last ReLU is the projection's too.
-    downsample?.takeGradient(gradient, mask: .none, images: images, weights: weights)
+    downsample?.takeGradient(gradient, mask: .none, piece: piece, of: pieces, weights: weights)
+  }
+
+  /// All of it at once.
+  package func takeGradient(_ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
+    let pieces = Pieces(images: images, size: 1)
+    startTaking(gradient, pieces)
+    context.clock.measure(.norm) {
+      context.team.deal(images) { _, piece in takeGradient(gradient, piece: piece, of: pieces, weights: weights) }
+    }
   }
 
   /// After `takeGradient` of all images.
@@ -125,12 +139,11 @@ package final class ResidualBlock {
 
   /// After `startSettlingGradient`: the input's gradient, in either of the shared maps.
   /// - Parameters:
-  ///   - below: takes the input's gradient, a few images at a time in their order.
+  ///   - below: takes the input's gradient.
   ///   - whenComplete: called before the last filters' gradients are computed, for what is below to have its messages
   ///     under way meanwhile.
-  package func backward(
-    images: Int, weights: Weights, below: (UnsafeMutablePointer<Float>, Range<Int>) -> Void,
-    whenComplete: () throws -> Void
+  func backward(
+    images: Int, weights: Weights, below: GradientTaker?, whenComplete: () throws -> Void
   ) throws -> UnsafeMutablePointer<Float> {
     guard let input, let kept, let gradient else { preconditionFailure("backward before forward") }
     let work = [context.maps[.work0].pointer, context.maps[.work1].pointer]
@@ -142,10 +155,12 @@ package final class ResidualBlock {
     var (from, mask, sumGradient) = (gradient, ReLUMask.output(UnsafePointer(kept)), work[0])
     for index in stride(from: units.count - 1, to: 0, by: -1) {
       let (source, target) = (units[index - 1], sumGradient == work[0] ? work[1] : work[0])
+      let taker = GradientTaker(
+        start: { source.startTaking($1) },
+        take: { source.takeGradient($0, mask: .recomputed, piece: $1, of: $2, weights: weights) })
       try units[index].backwardInput(
         from, mask: mask, sumGradient: sumGradient, inputGradient: target, accumulate: false, images: images,
-        weights: weights
-      ) { source.takeGradient(target, mask: .recomputed, images: $0, weights: weights) }
+        weights: weights, taker: taker)
       try source.startSettlingGradient(images: images, weights: weights)
       units[index].backwardFilter(sumGradient, input: .activation(source), images: images, weights: weights)
       (from, mask, sumGradient) = (target, .recomputed, target)
@@ -153,16 +168,19 @@ package final class ResidualBlock {
     // Without a projection the masked gradient is already the identity branch's; the convolution adds its own.
     try units[0].backwardInput(
       from, mask: mask, sumGradient: sumGradient, inputGradient: inputGradient, accumulate: downsample == nil,
-      images: images, weights: weights
-    ) { if downsample == nil { below(inputGradient, $0) } }
+      images: images, weights: weights, taker: downsample == nil ? below : nil)
     try downsample?.backwardInput(
       gradient, mask: .none, sumGradient: gradient, inputGradient: inputGradient, accumulate: true, images: images,
-      weights: weights
-    ) { below(inputGradient, $0) }
+      weights: weights, taker: below)
     try whenComplete()
     units[0].backwardFilter(sumGradient, input: .map(input), images: images, weights: weights)
     downsample?.backwardFilter(gradient, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
     return inputGradient
+  }
+
+  /// For a block alone.
+  package func backward(images: Int, weights: Weights) throws -> UnsafeMutablePointer<Float> {
+    try backward(images: images, weights: weights, below: nil, whenComplete: {})
   }
 }

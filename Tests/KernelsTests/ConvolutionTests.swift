@@ -88,6 +88,11 @@ final class ConvolutionTests: XCTestCase {
         ] where piece < shape.images { cut[pass, default: []].insert(algorithm) }
         let whole = Results(convolution, inputs)
         XCTAssertEqual(Results(convolution, inputs, inPieces: true).bits, whole.bits, "\(shape) \(algorithm)")
+        // Each thread has its own memory for pieces, and which one computes a piece makes no difference.
+        let three = Convolution(
+          shape, team: ThreadTeam(threads: 3, spins: 100), scratch: Scratch(), algorithm: algorithm)
+        XCTAssertEqual(
+          Results(three, inputs, inPieces: true, threads: 3).mapBits, whole.mapBits, "\(shape) \(algorithm), 3 threads")
       }
     }
     for pass in ConvolutionPass.allCases {
@@ -147,7 +152,7 @@ private struct Wanted {
 private struct Results {
   let output, inputGradient, accumulated, filterGradient: AlignedBuffer
 
-  init(_ convolution: Convolution, _ inputs: Inputs, inPieces: Bool = false) {
+  init(_ convolution: Convolution, _ inputs: Inputs, inPieces: Bool = false, threads: Int = 1) {
     let (shape, images) = (convolution.shape, inputs.images)
     output = Self.blank(images * shape.outputSize)
     inputGradient = Self.blank(images * shape.inputSize)
@@ -158,18 +163,31 @@ private struct Results {
       return stride(from: 0, to: images, by: length).map { $0..<min($0 + length, images) }
     }
     let (input, gradient) = (Self.buffer(inputs.input), Self.buffer(inputs.gradient))
-    for piece in pieces(convolution.forwardPiece) {
-      convolution.forward(
-        images: piece.count, input: input.pointer + piece.lowerBound * shape.inputSize, filter: inputs.filter,
-        output: output.pointer + piece.lowerBound * shape.outputSize, keepsFilter: piece.lowerBound > 0)
+    if inPieces && convolution.dealsForward {
+      convolution.packForward(inputs.filter)
+      for piece in pieces(convolution.forwardPiece) {
+        convolution.forward(
+          images: piece.count, input: input.pointer + piece.lowerBound * shape.inputSize,
+          output: output.pointer + piece.lowerBound * shape.outputSize, thread: piece.lowerBound / piece.count % threads
+        )
+      }
+    } else {
+      convolution.forward(images: images, input: input.pointer, filter: inputs.filter, output: output.pointer)
     }
     for index in inputs.input.indices { accumulated.pointer[index] = inputs.input[index] }
     for (result, accumulate) in [(inputGradient, false), (accumulated, true)] {
-      for piece in pieces(convolution.inputGradientPiece) {
+      if inPieces && convolution.dealsInputGradient {
+        convolution.packInputGradient(inputs.filter)
+        for piece in pieces(convolution.inputGradientPiece) {
+          convolution.inputGradient(
+            images: piece.count, outputGradient: gradient.pointer + piece.lowerBound * shape.outputSize,
+            inputGradient: result.pointer + piece.lowerBound * shape.inputSize, accumulate: accumulate,
+            thread: piece.lowerBound / piece.count % threads)
+        }
+      } else {
         convolution.inputGradient(
-          images: piece.count, outputGradient: gradient.pointer + piece.lowerBound * shape.outputSize,
-          filter: inputs.filter, inputGradient: result.pointer + piece.lowerBound * shape.inputSize,
-          accumulate: accumulate, keepsFilter: piece.lowerBound > 0)
+          images: images, outputGradient: gradient.pointer, filter: inputs.filter, inputGradient: result.pointer,
+          accumulate: accumulate)
       }
     }
     for piece in pieces(convolution.filterGradientPiece) {
@@ -193,7 +211,7 @@ private struct Results {
     return buffer
   }
 
-  var bits: [UInt32] {
-    [output, inputGradient, accumulated, filterGradient].flatMap { $0.floats.map(\.bitPattern) }
-  }
+  var bits: [UInt32] { mapBits + filterGradient.floats.map(\.bitPattern) }
+
+  var mapBits: [UInt32] { [output, inputGradient, accumulated].flatMap { $0.floats.map(\.bitPattern) } }
 }

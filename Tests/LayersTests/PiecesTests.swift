@@ -44,6 +44,21 @@ final class PiecesTests: XCTestCase {
     }
   }
 
+  /// The threads take pieces as they get free; who takes which, and how many they are, does not show in the features.
+  func testFeaturesDoNotDependOnTheNumberOfThreads() throws {
+    for (kind, stem, norm) in [
+      (EncoderKind.resnet10, Stem.imagenet, NormKind.bn), (.resnet50, .small, .bn), (.resnet10, .cifar, .gn),
+    ] {
+      let shape = EncoderShape(kind: kind, width: 32, stem: stem, imageSize: 64, norm: norm)
+      let input = noise(ghost * count * 64 * 64 * 3, 5)
+      let bits = try [1, 2, 3].map { threads in
+        try rig(shape, images: ghost * count, threads: threads).forward(input, images: ghost * count).map(\.bitPattern)
+      }
+      XCTAssertEqual(bits[0], bits[1], "\(kind) \(stem) \(norm), 2 threads")
+      XCTAssertEqual(bits[0], bits[2], "\(kind) \(stem) \(norm), 3 threads")
+    }
+  }
+
   private func rig(_ shape: EncoderShape, images: Int, threads: Int) throws -> LayerRig<ResNet> {
     let rig = LayerRig(imagesPerView: images, scope: try ghosts(ghost), threads: threads) { plan, context in
       ResNet("", shape: shape, plan: plan, context: context)

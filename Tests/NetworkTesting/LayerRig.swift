@@ -60,7 +60,7 @@ extension LayerRig where Layer == any Normalization {
       }
     try layer.backward(
       gradient: gradient.pointer, x: input.pointer, mask: mask, inputGradient: inputGradient.pointer, images: images,
-      weights: weights)
+      weights: weights, team: .alone)
     return Pass(output: output.array, inputGradient: inputGradient.array)
   }
 
@@ -144,10 +144,10 @@ extension Normalization {
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights
   ) throws {
-    observe(x, images: 0..<images)
+    observe(x, rows: images, team: .alone)
     try startSettling(images: images, weights: weights)
     try settle(weights: weights)
-    apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights)
+    apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights, team: .alone)
   }
 }
 
@@ -156,19 +156,15 @@ extension ResidualBlock {
   package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
     try forward(.map(input), images: images, weights: weights)
     for part in 1..<forwardParts { try forward(part: part, images: images, weights: weights) }
-    guard case .made(let output, let make) = try finishForward(images: images, weights: weights) else {
-      preconditionFailure("a block's output that is not made as it is read")
-    }
-    make(0..<images)
-    return output
+    return try finishForward(images: images, weights: weights).whole(images, team: .alone)
   }
 
   /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
   package func backward(
     _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws -> UnsafeMutablePointer<Float> {
-    takeGradient(gradient, images: 0..<images, weights: weights)
+    takeGradient(gradient, images: images, weights: weights)
     try startSettlingGradient(images: images, weights: weights)
-    return try backward(images: images, weights: weights, below: { _, _ in }, whenComplete: {})
+    return try backward(images: images, weights: weights)
   }
 }
