@@ -17,6 +17,7 @@ public struct KernelsBenchmark {
     }
     shapes = distinct
     team = ThreadTeam(threads: threads)
+    setOpenBLASThreads(threads)
   }
 
   /// Times shape after shape and hands over each one's figures.

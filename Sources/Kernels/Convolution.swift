@@ -57,6 +57,8 @@ public final class Convolution {
   /// Images that a piece of each pass should have, for what is computed before or after it to be in the caches still;
   /// all where the algorithm wants them together. Of the forward pass and the input gradient a piece is one thread's.
   public let forwardPiece, inputGradientPiece, filterGradientPiece: Int
+  /// Images whose two maps the second-level cache holds, at least one: what a thread takes at a time of a pass over maps.
+  public let cachedImages: Int
   /// Floats of a piece's two maps for each thread: three quarters of a megabyte.
   private static let pieceFloats = 196_608
 
@@ -75,6 +77,7 @@ public final class Convolution {
     inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
     filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
     let cached = Self.pieceFloats / (shape.inputSize + shape.outputSize)
+    cachedImages = max(1, cached)
     forwardPiece = forwardPlan.pieces.piece(wanted: cached, images: shape.images)
     inputGradientPiece = inputPlan.pieces.piece(wanted: cached, images: shape.images)
     filterGradientPiece = filterPlan.pieces.piece(wanted: cached * team.threads, images: shape.images)

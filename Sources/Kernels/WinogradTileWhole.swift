@@ -7,7 +7,8 @@
 /// (e + k / b)(e - k / b)' - (e - k / b)(e + k / b)', up to a factor. Their sums in place of the differences
 /// make up I for every a and b with a^2 - b^2 = 2. The pair 3/2 and 1/2 rounds least: a sixth of the error of F(3, 3).
 ///
-/// Larger maps have nothing of the kind: n + 1 products for n outputs need the (n + 1)th roots of unity.
+/// Nothing of the kind was found for larger maps: n + 1 products for n outputs come as near as one likes, with ever larger
+/// numbers, but are exact only with the (n + 1)th roots of unity.
 enum WinogradTileWhole3: WinogradTile {
   @inline(__always)
   static var outputs: Int { 3 }

@@ -39,8 +39,6 @@ package final class ConvolutionNorm {
     let forward = convolution.dealsForward ? convolution.forwardPiece * context.team.threads : shape.images
     return max(forward, context.keepsActivations ? convolution.filterGradientPiece : 0) * shape.inputSize
   }
-  /// Images that a thread takes at a time where the convolution takes all together.
-  private var imagesAtOnce: Int { max(1, 196_608 / (shape.inputSize + shape.outputSize)) }
 
   /// Computes the convolution and starts on the statistics of the norm behind it, a few images at a time: each piece of
   /// the input is normalised before and each piece of the output is summed up after, while the caches have it. Other
@@ -52,7 +50,7 @@ package final class ConvolutionNorm {
       return filterInUse(weights)
     }
     let deals = convolution.dealsForward
-    let pieces = Pieces(images: images, size: deals ? convolution.forwardPiece : imagesAtOnce)
+    let pieces = Pieces(images: images, size: deals ? convolution.forwardPiece : convolution.cachedImages)
     let output = sum.pointer
     let activation = context.maps[.activation].pointer
     norm.startObserving(pieces)
@@ -172,7 +170,7 @@ package final class ConvolutionNorm {
 
   /// All of it at once.
   func takeGradient(_ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Int, weights: Weights) {
-    let pieces = Pieces(images: images, size: imagesAtOnce)
+    let pieces = Pieces(images: images, size: convolution.cachedImages)
     startTaking(pieces)
     context.clock.measure(.norm) {
       context.team.deal(pieces.count) { _, piece in
@@ -196,7 +194,7 @@ package final class ConvolutionNorm {
   ) throws {
     try context.clock.measure(.norm) { try norm.settleGradient() }
     let deals = convolution.dealsInputGradient
-    let pieces = Pieces(images: images, size: deals ? convolution.inputGradientPiece : imagesAtOnce)
+    let pieces = Pieces(images: images, size: deals ? convolution.inputGradientPiece : convolution.cachedImages)
     func apply(_ piece: Int, on thread: Int) {
       context.clock.measure(.norm, on: thread) {
         norm.applyGradient(
