@@ -7,7 +7,7 @@ public enum ChannelNormalize {
     output: UnsafeMutablePointer<Float>, rows: Int, channels: Int, team: ThreadTeam
   ) {
     team.split(rows, grain: 16) { range in
-      // A loop of its own for each case: a question inside it costs more than the arithmetic.
+      // A loop of its own for each case, without a question inside.
       switch (residual, relu) {
       case (let residual?, true): forwardRows(x, affine, residual, true, true, output, range, channels)
       case (let residual?, false): forwardRows(x, affine, residual, true, false, output, range, channels)

@@ -5,19 +5,14 @@ public enum ChannelSums {
   /// nearly in order. Blocks the size of the first-level cache took three times as long on maps that no cache had.
   private static func blockRows(_ channels: Int, atLeast rows: Int) -> Int { max(rows, rows * 64 / max(channels, 1)) }
 
-  /// sums[c] (+)= Σ x[r, c], squares[c] (+)= Σ x[r, c]².
-  /// - Parameters:
-  ///   - accumulate: adds to the sums instead of overwriting them.
-  ///   - partials: room for `team.threads * 2 * channels` doubles.
+  /// sums[c] = Σ x[r, c], squares[c] = Σ x[r, c]².
+  /// - Parameter partials: room for `team.threads * 2 * channels` doubles; a thread alone needs none.
   public static func moments(
-    _ x: UnsafePointer<Float>, rows: Int, channels: Int, accumulate: Bool = false, sums: UnsafeMutablePointer<Double>,
-    squares: UnsafeMutablePointer<Double>, partials: UnsafeMutablePointer<Double>, team: ThreadTeam
+    _ x: UnsafePointer<Float>, rows: Int, channels: Int, sums: UnsafeMutablePointer<Double>,
+    squares: UnsafeMutablePointer<Double>, partials: UnsafeMutablePointer<Double>? = nil, team: ThreadTeam = .alone
   ) {
-    reduce(
-      rows: rows, channels: channels, accumulate: accumulate, first: sums, second: squares, partials: partials,
-      team: team
-    ) { range, first, second in
-      momentsOfRows(x, range, channels, first, second)
+    reduce(rows: rows, channels: channels, first: sums, second: squares, partials: partials, team: team) {
+      momentsOfRows(x, $0, channels, $1, $2)
     }
   }
 
@@ -31,18 +26,16 @@ public enum ChannelSums {
   }
 
   /// The two sums of batch norm's backward pass, over g = gradient where the ReLU behind the norm let through:
-  /// sums[c] (+)= Σ g, products[c] (+)= Σ g (x - mean) * deviationInverse.
+  /// sums[c] = Σ g, products[c] = Σ g (x - mean) * deviationInverse.
   /// Where the mask is a kept output, g is written back to `gradient`; a mask that can be had again need not be.
-  /// - Parameter accumulate: adds to the sums instead of overwriting them.
+  /// - Parameter partials: as for `moments`.
   public static func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, affine: ChannelAffine,
-    rows: Int, channels: Int, accumulate: Bool = false, sums: UnsafeMutablePointer<Double>,
-    products: UnsafeMutablePointer<Double>, partials: UnsafeMutablePointer<Double>, team: ThreadTeam
+    rows: Int, channels: Int, sums: UnsafeMutablePointer<Double>, products: UnsafeMutablePointer<Double>,
+    partials: UnsafeMutablePointer<Double>? = nil, team: ThreadTeam = .alone
   ) {
-    reduce(
-      rows: rows, channels: channels, accumulate: accumulate, first: sums, second: products, partials: partials,
-      team: team
-    ) { range, first, second in
+    reduce(rows: rows, channels: channels, first: sums, second: products, partials: partials, team: team) {
+      range, first, second in
       switch mask {
       case .none: backwardOfRows(gradient, x, nil, false, affine, range, channels, first, second)
       case .output(let output):
@@ -54,15 +47,14 @@ public enum ChannelSums {
   }
 
   private static func reduce(
-    rows: Int, channels: Int, accumulate: Bool, first: UnsafeMutablePointer<Double>,
-    second: UnsafeMutablePointer<Double>, partials: UnsafeMutablePointer<Double>, team: ThreadTeam,
+    rows: Int, channels: Int, first: UnsafeMutablePointer<Double>, second: UnsafeMutablePointer<Double>,
+    partials: UnsafeMutablePointer<Double>?, team: ThreadTeam,
     _ body: (Range<Int>, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void
   ) {
-    if !accumulate {
-      first.update(repeating: 0, count: channels)
-      second.update(repeating: 0, count: channels)
-    }
+    first.update(repeating: 0, count: channels)
+    second.update(repeating: 0, count: channels)
     if team.threads == 1 { return body(0..<rows, first, second) }
+    guard let partials else { preconditionFailure("threads without room for their sums") }
     partials.update(repeating: 0, count: team.threads * 2 * channels)
     team.run { thread in
       let mine = partials + thread * 2 * channels

@@ -96,26 +96,17 @@ public final class Convolution {
   public func forward(
     images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
   ) {
-    run(
-      forwardPlan,
-      CorrelationCall(images: images, input: input, filter: filter, output: output, accumulate: false), .all)
+    forwardPlan.run(.all(maps(images, input, output), filter: filter), team, scratch.pointer)
   }
 
   /// Prepares a filter for `forward(images:input:output:thread:)`; nothing else may use the scratch in between.
-  public func packForward(_ filter: UnsafePointer<Float>) {
-    let nothing = UnsafeMutablePointer(mutating: filter)
-    run(
-      forwardPlan, CorrelationCall(images: 0, input: filter, filter: filter, output: nothing, accumulate: false),
-      .filter)
-  }
+  public func packForward(_ filter: UnsafePointer<Float>) { forwardPlan.run(.filter(filter), team, scratch.pointer) }
 
   /// A few images of a forward pass whose filter is packed, by the team's thread that calls.
   public func forward(
     images: Int, input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, thread: Int
   ) {
-    run(
-      forwardPlan, CorrelationCall(images: images, input: input, filter: input, output: output, accumulate: false),
-      .images(thread: thread))
+    forwardPlan.run(.images(maps(images, input, output), thread: thread), team, scratch.pointer)
   }
 
   /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
@@ -123,17 +114,13 @@ public final class Convolution {
     images: Int, outputGradient: UnsafePointer<Float>, filter: UnsafePointer<Float>,
     inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
-    run(
-      inputPlan,
-      CorrelationCall(
-        images: images, input: outputGradient, filter: filter, output: inputGradient, accumulate: accumulate), .all)
+    inputPlan.run(
+      .all(maps(images, outputGradient, inputGradient, accumulate), filter: filter), team, scratch.pointer)
   }
 
   /// As `packForward`.
   public func packInputGradient(_ filter: UnsafePointer<Float>) {
-    let nothing = UnsafeMutablePointer(mutating: filter)
-    run(
-      inputPlan, CorrelationCall(images: 0, input: filter, filter: filter, output: nothing, accumulate: false), .filter)
+    inputPlan.run(.filter(filter), team, scratch.pointer)
   }
 
   /// As `forward(images:input:output:thread:)`.
@@ -141,18 +128,15 @@ public final class Convolution {
     images: Int, outputGradient: UnsafePointer<Float>, inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool,
     thread: Int
   ) {
-    run(
-      inputPlan,
-      CorrelationCall(
-        images: images, input: outputGradient, filter: outputGradient, output: inputGradient, accumulate: accumulate),
-      .images(thread: thread))
+    inputPlan.run(
+      .images(maps(images, outputGradient, inputGradient, accumulate), thread: thread), team, scratch.pointer)
   }
 
-  private func run(_ plan: ConvolutionPlan<CorrelationCall>, _ call: CorrelationCall, _ work: CorrelationCall.Work) {
-    precondition(call.images <= shape.images, "planned for \(shape.images) images, not \(call.images)")
-    var call = call
-    call.work = work
-    plan.run(call, team, scratch.pointer)
+  private func maps(
+    _ images: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, _ accumulate: Bool = false
+  ) -> CorrelationMaps {
+    precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
+    return CorrelationMaps(images: images, input: input, output: output, accumulate: accumulate)
   }
 
   /// filterGradient[kernel, kernel, inputChannels, outputChannels] = the gradient of sum(output * outputGradient).

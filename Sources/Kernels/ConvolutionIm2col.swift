@@ -113,13 +113,13 @@ struct Im2colCorrelation: CorrelationKernel {
   var scratchFloats: Int { plan.scratchFloats }
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    let (maps, filter) = call.whole
     if pass == .forward {
-      plan.forward(
-        images: call.images, input: call.input, filter: call.filter, output: call.output, patches: memory)
+      plan.forward(images: maps.images, input: maps.input, filter: filter, output: maps.output, patches: memory)
     } else {
       plan.inputGradient(
-        images: call.images, outputGradient: call.input, filter: call.filter, inputGradient: call.output,
-        accumulate: call.accumulate, patches: memory)
+        images: maps.images, outputGradient: maps.input, filter: filter, inputGradient: maps.output,
+        accumulate: maps.accumulate, patches: memory)
     }
   }
 }

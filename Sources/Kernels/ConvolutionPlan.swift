@@ -1,23 +1,22 @@
-/// Operands of a forward pass, or of an input gradient with the output gradient as its input.
-struct CorrelationCall: @unchecked Sendable {
+/// The maps of a forward pass, or of an input gradient with the output gradient as its input.
+struct CorrelationMaps {
   let images: Int
-  let input, filter: UnsafePointer<Float>
+  let input: UnsafePointer<Float>
   let output: UnsafeMutablePointer<Float>
   let accumulate: Bool
-  var work = Work.all
+}
 
-  /// Images can be computed a few at a time, by one thread each, after the filter is packed for all of them.
-  enum Work {
-    case all
-    case filter
-    case images(thread: Int)
-  }
+/// What a planned forward pass or input gradient is asked for. Where the kernel's `pieces` allow it, images may be computed a
+/// few at a time, each by one thread of the team, after the filter was packed for all of them.
+enum CorrelationCall: @unchecked Sendable {
+  case all(CorrelationMaps, filter: UnsafePointer<Float>)
+  case filter(UnsafePointer<Float>)
+  case images(CorrelationMaps, thread: Int)
 
-  /// The same of the images from one on.
-  func images(from first: Int, count: Int, inputSize: Int, outputSize: Int) -> CorrelationCall {
-    CorrelationCall(
-      images: count, input: input + first * inputSize, filter: filter, output: output + first * outputSize,
-      accumulate: accumulate, work: work)
+  /// The only call of a kernel that takes all images together.
+  var whole: (maps: CorrelationMaps, filter: UnsafePointer<Float>) {
+    guard case .all(let maps, let filter) = self else { preconditionFailure("a kernel that takes all images together") }
+    return (maps, filter)
   }
 }
 

@@ -58,7 +58,7 @@ struct DirectPhase {
 /// Convolution as an implicit matrix product: the rows of the left factor are the windows themselves, read in place
 /// from a bordered copy of a few images; no patch is ever written. Serves every kernel, stride and padding.
 struct DirectConvolution: CorrelationKernel {
-  let pieces: PieceRule
+  var pieces: PieceRule { .tiles(threads: 1) }
   private let map: BorderedMap
   private let phases: [DirectPhase]
   private let imagesAtOnce: Int
@@ -85,7 +85,6 @@ struct DirectConvolution: CorrelationKernel {
     (outputChannels, outputSize) = (shape.outputChannels, shape.outputSize)
     (kernel, transposed) = (shape.kernel, false)
     self.threads = threads
-    pieces = .tiles(threads: 1)
     imagesAtOnce = Self.block(map, pixels: shape.outputHeight * shape.outputWidth, images: shape.images, threads)
     var (reads, writes) = ([Int](), [Int]())
     for image in 0..<imagesAtOnce {
@@ -116,7 +115,6 @@ struct DirectConvolution: CorrelationKernel {
     (outputChannels, outputSize) = (shape.inputChannels, shape.inputSize)
     (kernel, transposed) = (shape.kernel, true)
     self.threads = threads
-    pieces = .tiles(threads: 1)
     imagesAtOnce = Self.block(map, pixels: shape.height * shape.width, images: shape.images, threads)
     var phases = [DirectPhase]()
     var packed = 0
@@ -162,36 +160,36 @@ struct DirectConvolution: CorrelationKernel {
   }
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
-    switch call.work {
-    case .filter: packFilter(call, team, memory)
-    case .images(let thread): compute(0..<call.images, call, thread, memory)
-    case .all:
-      packFilter(call, team, memory)
-      team.run { compute(team.share(of: call.images, thread: $0), call, $0, memory) }
+    switch call {
+    case .filter(let filter): pack(filter, team, memory)
+    case .images(let maps, let thread): compute(0..<maps.images, maps, thread, memory)
+    case .all(let maps, let filter):
+      pack(filter, team, memory)
+      team.run { compute(team.share(of: maps.images, thread: $0), maps, $0, memory) }
     }
   }
 
-  private func packFilter(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+  private func pack(_ filter: UnsafePointer<Float>, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
     team.run { thread in
       for phase in phases {
-        pack(phase, team.share(of: panels, thread: thread), call.filter, memory + phase.filterOffset)
+        pack(phase, team.share(of: panels, thread: thread), filter, memory + phase.filterOffset)
       }
     }
   }
 
   private func compute(
-    _ images: Range<Int>, _ call: CorrelationCall, _ thread: Int, _ memory: UnsafeMutablePointer<Float>
+    _ images: Range<Int>, _ maps: CorrelationMaps, _ thread: Int, _ memory: UnsafeMutablePointer<Float>
   ) {
     let copy = memory + oddLines(packedFloats) + (map.isCopied ? thread * oddLines(imagesAtOnce * map.size) : 0)
     for first in stride(from: images.lowerBound, to: images.upperBound, by: imagesAtOnce) {
       let count = min(imagesAtOnce, images.upperBound - first)
-      var source = call.input + first * map.plainSize
+      var source = maps.input + first * map.plainSize
       if map.isCopied {
         map.copy(images: count, source, copy)
         source = UnsafePointer(copy)
       }
       for phase in phases {
-        apply(phase, count, source, memory + phase.filterOffset, call.output + first * outputSize, call.accumulate)
+        apply(phase, count, source, memory + phase.filterOffset, maps.output + first * outputSize, maps.accumulate)
       }
     }
   }

@@ -1,7 +1,7 @@
 /// The filter gradient as an implicit matrix product: windows (transposed) times output gradients, the windows of a
 /// few dozen pixels copied at a time.
 struct DirectFilterGradient: FilterGradientKernel {
-  let pieces: PieceRule
+  var pieces: PieceRule { .tiles(threads: threads) }
   private let shape: ConvolutionShape
   private let map: BorderedMap
   private let imagesAtOnce: Int
@@ -26,7 +26,6 @@ struct DirectFilterGradient: FilterGradientKernel {
   init(_ shape: ConvolutionShape, threads: Int) {
     self.shape = shape
     self.threads = threads
-    pieces = .tiles(threads: threads)
     let right = (shape.outputWidth - 1) * shape.stride + shape.kernel
     let below = (shape.outputHeight - 1) * shape.stride + shape.kernel
     let map = BorderedMap(

@@ -22,17 +22,29 @@ struct MatrixCorrelation: CorrelationKernel {
   }
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
-    let product = MatrixMultiply.Operands(
-      m: call.images * pixels, n: to, k: from, a: call.input, lda: from, aTransposed: false, b: call.filter,
-      ldb: stored, bTransposed: backward, c: call.output, ldc: to, accumulate: call.accumulate)
-    guard packsOnce else { return MatrixMultiply.run(product, team: team, memory: memory) }
-    switch call.work {
-    case .filter: MatrixMultiply.pack(product, team: team, packed: memory)
-    case .images: MatrixMultiply.run(product, team: .alone, packed: memory)
-    case .all:
-      MatrixMultiply.pack(product, team: team, packed: memory)
-      MatrixMultiply.run(product, team: team, packed: memory)
+    guard packsOnce else {
+      let (maps, filter) = call.whole
+      return MatrixMultiply.run(product(maps, filter), team: team, memory: memory)
     }
+    switch call {
+    case .filter(let filter): pack(filter, team, memory)
+    case .images(let maps, _): MatrixMultiply.runPacked(product(maps, memory), team: .alone)
+    case .all(let maps, let filter):
+      pack(filter, team, memory)
+      MatrixMultiply.runPacked(product(maps, memory), team: team)
+    }
+  }
+
+  private func pack(_ filter: UnsafePointer<Float>, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+    MatrixMultiply.pack(
+      n: to, k: from, b: StoredMatrix(filter, row: stored, isTransposed: backward), team: team, packed: memory)
+  }
+
+  private func product(_ maps: CorrelationMaps, _ filter: UnsafePointer<Float>) -> MatrixMultiply.Operands {
+    MatrixMultiply.Operands(
+      m: maps.images * pixels, n: to, k: from, a: StoredMatrix(maps.input, row: from),
+      b: StoredMatrix(filter, row: stored, isTransposed: backward), c: maps.output, ldc: to,
+      accumulate: maps.accumulate)
   }
 }
 
@@ -57,8 +69,8 @@ struct MatrixFilterGradient: FilterGradientKernel {
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     MatrixMultiply.run(
       MatrixMultiply.Operands(
-        m: inputs, n: outputs, k: call.images * pixels, a: call.input, lda: inputs, aTransposed: true,
-        b: call.outputGradient, ldb: outputs, bTransposed: false, c: call.filterGradient, ldc: outputs,
+        m: inputs, n: outputs, k: call.images * pixels, a: StoredMatrix(call.input, row: inputs, isTransposed: true),
+        b: StoredMatrix(call.outputGradient, row: outputs), c: call.filterGradient, ldc: outputs,
         accumulate: !call.isFirst),
       team: team, memory: memory)
   }

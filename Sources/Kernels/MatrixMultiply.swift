@@ -13,19 +13,15 @@ public enum MatrixMultiply {
     scratch.reserve(scratchFloats(m: m, n: n, k: k, aTransposed: aTransposed, threads: team.threads))
     run(
       Operands(
-        m: m, n: n, k: k, a: a, lda: lda, aTransposed: aTransposed, b: b, ldb: ldb, bTransposed: bTransposed, c: c,
-        ldc: ldc, accumulate: accumulate), team: team, memory: scratch.pointer)
+        m: m, n: n, k: k, a: StoredMatrix(a, row: lda, isTransposed: aTransposed),
+        b: StoredMatrix(b, row: ldb, isTransposed: bTransposed), c: c, ldc: ldc, accumulate: accumulate),
+      team: team, memory: scratch.pointer)
   }
 
   /// What a product is of; see `run`.
   struct Operands: @unchecked Sendable {
     let m, n, k: Int
-    let a: UnsafePointer<Float>
-    let lda: Int
-    let aTransposed: Bool
-    let b: UnsafePointer<Float>
-    let ldb: Int
-    let bTransposed: Bool
+    let a, b: StoredMatrix
     let c: UnsafeMutablePointer<Float>
     let ldc: Int
     let accumulate: Bool
@@ -40,36 +36,40 @@ public enum MatrixMultiply {
   static func run(_ operands: Operands, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     if operands.k == 0 { return operands.clear() }
     let (m, n) = (operands.m, operands.n)
-    let blocks = Blocks(m: m, n: n, k: operands.k, aTransposed: operands.aTransposed)
-    let product = Product(of: operands, blocks: blocks)
+    let product = Product(operands)
+    let floats = product.blocks.floats
     // A thread packs for itself what it multiplies; the side with more to share out is divided, so that little is
     // packed twice and no thread waits for another.
     if m >= n {
       team.run { thread in
-        product.run(rows: team.share(of: m, thread: thread, grain: 12), columns: 0..<n, memory + thread * blocks.floats)
+        product.run(rows: team.share(of: m, thread: thread, grain: 12), columns: 0..<n, memory + thread * floats)
       }
     } else {
       team.run { thread in
-        product.run(rows: 0..<m, columns: team.share(of: n, thread: thread, grain: 16), memory + thread * blocks.floats)
+        product.run(rows: 0..<m, columns: team.share(of: n, thread: thread, grain: 16), memory + thread * floats)
       }
     }
   }
 
-  /// Packs all of b for `run(_:team:packed:)`, which products with other rows of a may share; a is not looked at.
+  /// Packs all of b[k x n], for `runPacked` with any rows of a: [block of depth][panel][k][16].
   /// - Parameter packed: `packedFloats` for these sizes.
-  static func pack(_ operands: Operands, team: ThreadTeam, packed: UnsafeMutablePointer<Float>) {
-    let product = Product(
-      of: operands, blocks: Blocks(m: operands.m, n: operands.n, k: operands.k, aTransposed: false))
-    team.run { product.packB(columns: team.share(of: operands.n, thread: $0, grain: 16), packed) }
+  static func pack(n: Int, k: Int, b: StoredMatrix, team: ThreadTeam, packed: UnsafeMutablePointer<Float>) {
+    let (width, step) = ((n + 15) / 16 * 16, Blocks.depth(k))
+    team.run { thread in
+      let columns = team.share(of: n, thread: thread, grain: 16)
+      for depth in stride(from: 0, to: k, by: step) {
+        let length = min(step, k - depth)
+        b.pack(columns.lowerBound, columns.count, depth, length, packed + depth * width + columns.lowerBound * length)
+      }
+    }
   }
 
-  /// As `run` for an a as it is stored, with what `pack` made of b.
-  static func run(_ operands: Operands, team: ThreadTeam, packed: UnsafePointer<Float>) {
-    precondition(!operands.aTransposed, "a transposed matrix is packed, block by block")
+  /// As `run` for an a as it is stored and a b as `pack` has made it.
+  static func runPacked(_ operands: Operands, team: ThreadTeam) {
+    precondition(!operands.a.isTransposed, "a transposed matrix is packed, block by block")
     if operands.k == 0 { return operands.clear() }
-    let product = Product(
-      of: operands, blocks: Blocks(m: operands.m, n: operands.n, k: operands.k, aTransposed: false))
-    team.run { product.run(rows: team.share(of: operands.m, thread: $0, grain: 12), packed: packed) }
+    let product = Product(operands)
+    team.run { product.runPacked(rows: team.share(of: operands.m, thread: $0, grain: 12)) }
   }
 
   /// Floats of a packed b.
@@ -87,11 +87,16 @@ public enum MatrixMultiply {
     let packsA: Bool
 
     init(m: Int, n: Int, k: Int, aTransposed: Bool) {
-      let pieces = max(1, (k + 319) / 320)
-      self.k = max(1, (k + pieces - 1) / pieces)
+      self.k = Self.depth(k)
       self.n = min((n + 15) / 16 * 16, 1024)
       self.m = min((m + 5) / 6 * 6, max(12, 49_152 / self.k / 12 * 12))
       packsA = aTransposed
+    }
+
+    /// Even parts of a depth.
+    static func depth(_ k: Int) -> Int {
+      let pieces = max(1, (k + 319) / 320)
+      return max(1, (k + pieces - 1) / pieces)
     }
 
     var floatsB: Int { n * k }
@@ -102,87 +107,108 @@ public enum MatrixMultiply {
 
   /// A product and its blocking.
   private struct Product: @unchecked Sendable {
-    let of: Operands
+    let operands: Operands
     let blocks: Blocks
 
-    /// The rows by all columns, with b packed as a whole: the rows' block stays in the second-level cache with it.
-    func run(rows: Range<Int>, packed: UnsafePointer<Float>) {
-      let width = (of.n + 15) / 16 * 16
-      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: blocks.m) {
-        let height = min(blocks.m, rows.upperBound - row)
-        for depth in stride(from: 0, to: of.k, by: blocks.k) {
-          let length = min(blocks.k, of.k - depth)
-          for column in stride(from: 0, to: of.n, by: 16) {
-            multiply(
-              row, height, depth, length, column, min(16, of.n - column), packed + depth * width + column * length,
-              packed)
-          }
-        }
-      }
+    init(_ operands: Operands) {
+      self.operands = operands
+      blocks = Blocks(m: operands.m, n: operands.n, k: operands.k, aTransposed: operands.a.isTransposed)
     }
 
-    /// The columns' panels of all of b: [block of depth][panel][k][16].
-    func packB(columns: Range<Int>, _ packed: UnsafeMutablePointer<Float>) {
-      let width = (of.n + 15) / 16 * 16
-      for depth in stride(from: 0, to: of.k, by: blocks.k) {
-        let length = min(blocks.k, of.k - depth)
-        packB(columns.lowerBound, columns.count, depth, length, packed + depth * width + columns.lowerBound * length)
+    /// The rows by all columns of a packed b: the rows' block stays in the second-level cache with it.
+    func runPacked(rows: Range<Int>) {
+      let (n, k) = (operands.n, operands.k)
+      let width = (n + 15) / 16 * 16
+      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: blocks.m) {
+        let height = min(blocks.m, rows.upperBound - row)
+        for depth in stride(from: 0, to: k, by: blocks.k) {
+          let length = min(blocks.k, k - depth)
+          for column in stride(from: 0, to: n, by: 16) {
+            multiply(
+              row, height, depth, length, column, min(16, n - column),
+              operands.b.floats + depth * width + column * length)
+          }
+        }
       }
     }
 
     func run(rows: Range<Int>, columns: Range<Int>, _ memory: UnsafeMutablePointer<Float>) {
+      let (a, k) = (operands.a, operands.k)
       let packedA = memory + blocks.floatsB
       for column in stride(from: columns.lowerBound, to: columns.upperBound, by: blocks.n) {
         let width = min(blocks.n, columns.upperBound - column)
-        for depth in stride(from: 0, to: of.k, by: blocks.k) {
-          let length = min(blocks.k, of.k - depth)
-          packB(column, width, depth, length, memory)
+        for depth in stride(from: 0, to: k, by: blocks.k) {
+          let length = min(blocks.k, k - depth)
+          operands.b.pack(column, width, depth, length, memory)
           for row in stride(from: rows.lowerBound, to: rows.upperBound, by: blocks.m) {
             let height = min(blocks.m, rows.upperBound - row)
-            if of.aTransposed {
+            if a.isTransposed {
               Packing.groupsOf6(
-                of.a + depth * of.lda + row, lda: of.lda, k: length, rows: height, slack: of.m - row, packedA,
+                a.floats + depth * a.row + row, lda: a.row, k: length, rows: height, slack: operands.m - row, packedA,
                 groupStride: blocks.groupA)
             }
             for panel in stride(from: 0, to: width, by: 16) {
-              multiply(
-                row, height, depth, length, column + panel, min(16, width - panel), memory + panel * length, packedA)
+              let (place, count) = (column + panel, min(16, width - panel))
+              if a.isTransposed {
+                multiplyPacked(row, height, depth, length, place, count, memory + panel * length, packedA)
+              } else {
+                multiply(row, height, depth, length, place, count, memory + panel * length)
+              }
             }
           }
         }
       }
     }
 
+    /// Rows of an a as it is stored by one panel.
     private func multiply(
+      _ row: Int, _ height: Int, _ depth: Int, _ length: Int, _ column: Int, _ width: Int,
+      _ panel: UnsafePointer<Float>
+    ) {
+      let (a, ldc) = (operands.a, operands.ldc)
+      RegisterBlock.multiply(
+        rows: height, k: length, a: a.floats + row * a.row + depth, lda: a.row, b: panel,
+        c: operands.c + row * ldc + column, ldc: ldc, columns: width, accumulate: operands.accumulate || depth > 0)
+    }
+
+    /// Rows of a packed in groups of six by one panel.
+    private func multiplyPacked(
       _ row: Int, _ height: Int, _ depth: Int, _ length: Int, _ column: Int, _ width: Int,
       _ panel: UnsafePointer<Float>, _ packedA: UnsafePointer<Float>
     ) {
-      let adds = of.accumulate || depth > 0
-      guard of.aTransposed else {
-        return RegisterBlock.multiply(
-          rows: height, k: length, a: of.a + row * of.lda + depth, lda: of.lda, b: panel,
-          c: of.c + row * of.ldc + column, ldc: of.ldc,
-          columns: width, accumulate: adds)
-      }
+      let ldc = operands.ldc
       for first in stride(from: 0, to: height, by: 6) {
         RegisterBlock.multiplyTransposed(
           rows: min(6, height - first), k: length, a: packedA + first / 6 * blocks.groupA, lda: 6, b: panel, ldb: 16,
-          c: of.c + (row + first) * of.ldc + column, ldc: of.ldc, columns: width, accumulate: adds)
+          c: operands.c + (row + first) * ldc + column, ldc: ldc, columns: width,
+          accumulate: operands.accumulate || depth > 0)
       }
     }
+  }
+}
 
-    private func packB(
-      _ column: Int, _ width: Int, _ depth: Int, _ length: Int, _ packed: UnsafeMutablePointer<Float>
-    ) {
-      guard of.bTransposed else {
-        return Packing.panelsOf16(
-          of.b + depth * of.ldb + column, ldb: of.ldb, k: length, columns: width, packed, panelStride: 16 * length)
-      }
-      for panel in stride(from: 0, to: width, by: 16) {
-        Packing.transposedColumns(
-          of.b + (column + panel) * of.ldb + depth, ldb: of.ldb, k: length, columns: min(16, width - panel),
-          packed + panel * length)
-      }
+/// A matrix in memory: rows `row` floats apart, or its transpose's.
+struct StoredMatrix {
+  let floats: UnsafePointer<Float>
+  let row: Int
+  let isTransposed: Bool
+
+  init(_ floats: UnsafePointer<Float>, row: Int, isTransposed: Bool = false) {
+    (self.floats, self.row, self.isTransposed) = (floats, row, isTransposed)
+  }
+
+  /// packed[panel][length][16] = `length` rows from `depth` on of `width` columns from `column` on.
+  fileprivate func pack(
+    _ column: Int, _ width: Int, _ depth: Int, _ length: Int, _ packed: UnsafeMutablePointer<Float>
+  ) {
+    guard isTransposed else {
+      return Packing.panelsOf16(
+        floats + depth * row + column, ldb: row, k: length, columns: width, packed, panelStride: 16 * length)
+    }
+    for panel in stride(from: 0, to: width, by: 16) {
+      Packing.transposedColumns(
+        floats + (column + panel) * row + depth, ldb: row, k: length, columns: min(16, width - panel),
+        packed + panel * length)
     }
   }
 }

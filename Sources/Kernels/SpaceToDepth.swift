@@ -114,28 +114,25 @@ struct SpaceToDepthConvolution: CorrelationKernel {
 
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     let filter = memory + mapFloats
-    func compute(_ part: CorrelationCall, _ map: UnsafePointer<Float>, _ work: CorrelationCall.Work) {
-      kernel.run(
-        CorrelationCall(
-          images: part.images, input: map, filter: filter, output: part.output, accumulate: part.accumulate, work: work),
-        team: team, memory: filter + rearranged.filterFloats)
-    }
-    switch call.work {
-    case .filter:
-      rearranged.filter(call.filter, filter)
-      compute(call, memory, .filter)
-    case .images(let thread):
+    let (inner, shape) = (filter + rearranged.filterFloats, rearranged.shape)
+    switch call {
+    case .filter(let plain):
+      rearranged.filter(plain, filter)
+      kernel.run(.filter(filter), team: team, memory: inner)
+    case .images(let maps, let thread):
       let map = memory + thread * imageFloats
-      for image in 0..<call.images {
-        let part = call.images(
-          from: image, count: 1, inputSize: rearranged.shape.inputSize, outputSize: rearranged.shape.outputSize)
-        rearranged.map(images: 1, part.input, map, team: .alone)
-        compute(part, map, call.work)
+      for image in 0..<maps.images {
+        rearranged.map(images: 1, maps.input + image * shape.inputSize, map, team: .alone)
+        let dense = CorrelationMaps(
+          images: 1, input: map, output: maps.output + image * shape.outputSize, accumulate: maps.accumulate)
+        kernel.run(.images(dense, thread: thread), team: team, memory: inner)
       }
-    case .all:
-      rearranged.map(images: call.images, call.input, memory, team: team)
-      rearranged.filter(call.filter, filter)
-      compute(call, memory, .all)
+    case .all(let maps, let plain):
+      rearranged.map(images: maps.images, maps.input, memory, team: team)
+      rearranged.filter(plain, filter)
+      let dense = CorrelationMaps(
+        images: maps.images, input: memory, output: maps.output, accumulate: maps.accumulate)
+      kernel.run(.all(dense, filter: filter), team: team, memory: inner)
     }
   }
 }

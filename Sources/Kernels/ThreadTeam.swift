@@ -6,7 +6,7 @@ import Synchronization
 /// Work is divided statically, or dealt in pieces whose results do not depend on who computes them, so the same thread
 /// count gives the same bits. A team of one runs the body in place.
 /// Workers spin for some microseconds after a kernel, since the next one usually follows at once, and then sleep.
-/// Only one thread, always the same, may call `run` or `split`.
+/// Only one thread, always the same, may call `run`, `split` or `deal`.
 public final class ThreadTeam: @unchecked Sendable {
   public let threads: Int
   private let generation = Atomic<Int>(0)

@@ -79,44 +79,45 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
   }
 
   private func runByTiles(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
-    let tiles = call.images * tilesOfImage
-    switch call.work {
-    case .filter: packFilter(call, team, memory)
-    case .images(let thread): compute(0..<tiles, call, thread, memory)
-    case .all:
-      packFilter(call, team, memory)
-      team.run { compute(team.share(of: tiles, thread: $0), call, $0, memory) }
+    switch call {
+    case .filter(let filter): pack(filter, team, memory)
+    case .images(let maps, let thread): compute(0..<maps.images * tilesOfImage, maps, thread, memory)
+    case .all(let maps, let filter):
+      pack(filter, team, memory)
+      team.run { compute(team.share(of: maps.images * tilesOfImage, thread: $0), maps, $0, memory) }
     }
   }
 
-  private func packFilter(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
-    team.run { thread in
-      transformFilter(
-        team.share(of: panels, thread: thread), from: 0, call.filter, memory,
-        memory + filterFloats + thread * (inputFloats + productFloats + workspace))
-    }
+  /// What a thread has for itself where blocks are of tiles.
+  private func own(_ thread: Int, _ memory: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> {
+    memory + filterFloats + thread * (inputFloats + productFloats + workspace)
+  }
+
+  private func pack(_ filter: UnsafePointer<Float>, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+    team.run { transformFilter(team.share(of: panels, thread: $0), from: 0, filter, memory, own($0, memory)) }
   }
 
   private func compute(
-    _ tiles: Range<Int>, _ call: CorrelationCall, _ thread: Int, _ memory: UnsafeMutablePointer<Float>
+    _ tiles: Range<Int>, _ maps: CorrelationMaps, _ thread: Int, _ memory: UnsafeMutablePointer<Float>
   ) {
-    let v = memory + filterFloats + thread * (inputFloats + productFloats + workspace)
+    let v = own(thread, memory)
     let (products, space) = (v + inputFloats, v + inputFloats + productFloats)
     for first in stride(from: tiles.lowerBound, to: tiles.upperBound, by: tilesAtOnce) {
       let range = first..<min(first + tilesAtOnce, tiles.upperBound)
-      transformInput(range, call.input, v, space)
+      transformInput(range, maps.input, v, space)
       multiply(range.count, v, memory, 0..<panels, products)
-      transformProducts(range, 0..<panels, products, call, space)
+      transformProducts(range, 0..<panels, products, maps, space)
     }
   }
 
   private func runByChannels(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
-    let tiles = call.images * tilesOfImage
+    let (maps, filter) = call.whole
+    let tiles = maps.images * tilesOfImage
     let own = filterFloats + productFloats + workspace
     team.run { thread in
       let share = team.share(of: tiles, thread: thread)
       let space = memory + inputFloats + thread * own + filterFloats + productFloats
-      transformInput(share, call.input, memory + share.lowerBound * inputRow, space)
+      transformInput(share, maps.input, memory + share.lowerBound * inputRow, space)
     }
     team.run { thread in
       let u = memory + inputFloats + thread * own
@@ -124,9 +125,9 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
       let share = team.share(of: panels, thread: thread)
       for first in stride(from: share.lowerBound, to: share.upperBound, by: panelsAtOnce) {
         let range = first..<min(first + panelsAtOnce, share.upperBound)
-        transformFilter(range, from: first, call.filter, u, space)
+        transformFilter(range, from: first, filter, u, space)
         multiply(tiles, memory, u, range, products)
-        transformProducts(0..<tiles, range, products, call, space)
+        transformProducts(0..<tiles, range, products, maps, space)
       }
     }
   }
@@ -166,7 +167,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
   }
 
   private func transformProducts(
-    _ tiles: Range<Int>, _ range: Range<Int>, _ products: UnsafePointer<Float>, _ call: CorrelationCall,
+    _ tiles: Range<Int>, _ range: Range<Int>, _ products: UnsafePointer<Float>, _ maps: CorrelationMaps,
     _ space: UnsafeMutablePointer<Float>
   ) {
     for (phase, view) in writes.enumerated() {
@@ -176,7 +177,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
       WinogradTransform<Tile>.output(
         view, tiles: tiles, first: first, count: min(own.count * 16, problem.outputChannels - first),
         p: products + (own.lowerBound - range.lowerBound) * 16, rowStride: productRow, slice: productSlice,
-        map: call.output, accumulate: call.accumulate, workspace: space)
+        map: maps.output, accumulate: maps.accumulate, workspace: space)
     }
   }
 

@@ -22,21 +22,25 @@ enum WinogradTileWhole3: WinogradTile {
   @inline(__always)
   static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
     let (d0, d1, d2) = (d(0), d(1), d(2))
-    let (sum, difference) = (d0 + d2, d0 - d2)
-    result(0, fma(sum, 1.5, d1))
-    result(1, fma(sum, -1.5, d1))
-    result(2, fma(difference, 0.5, d1))
-    result(3, fma(difference, -0.5, d1))
+    aboutTheMiddle(d0 + d2, 1.5, d0 - d2, 0.5, d1, result)
   }
 
   @inline(__always)
   static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
     let (g0, g1, g2) = (g(0), g(1), g(2))
-    let (sum, difference) = ((g2 + g0) * (1.0 / 6), (g2 - g0) * 0.5)
-    result(0, fma(sum, 0.25, g1))
-    result(1, fma(sum, -0.25, g1))
-    result(2, fma(difference, 0.25, g1))
-    result(3, fma(difference, -0.25, g1))
+    aboutTheMiddle((g2 + g0) * (1.0 / 6), 0.25, (g2 - g0) * 0.5, 0.25, g1, result)
+  }
+
+  /// The outer two's sum, and then their difference, with a multiple of the middle one added and taken away.
+  @inline(__always)
+  private static func aboutTheMiddle(
+    _ sum: SIMD8<Float>, _ a: Float, _ difference: SIMD8<Float>, _ b: Float, _ middle: SIMD8<Float>,
+    _ result: (Int, SIMD8<Float>) -> Void
+  ) {
+    result(0, fma(sum, a, middle))
+    result(1, fma(sum, -a, middle))
+    result(2, fma(difference, b, middle))
+    result(3, fma(difference, -b, middle))
   }
 
   @inline(__always)

@@ -88,8 +88,7 @@ package final class BatchNorm: Normalization {
     eachSegment(pieces[piece]) { segment, rows in
       let (sum, squares) = partialSums(piece, segment)
       ChannelSums.moments(
-        x + rows.lowerBound * channels, rows: rows.count, channels: channels, sums: sum, squares: squares,
-        partials: sum, team: .alone)
+        x + rows.lowerBound * channels, rows: rows.count, channels: channels, sums: sum, squares: squares)
     }
   }
 
@@ -179,7 +178,7 @@ package final class BatchNorm: Normalization {
       let (gradients, products) = partialSums(piece, segment)
       ChannelSums.backward(
         gradient: gradient + at, x: x + at, mask: mask.from(at), affine: affine(segment), rows: rows.count,
-        channels: channels, sums: gradients, products: products, partials: gradients, team: .alone)
+        channels: channels, sums: gradients, products: products)
     }
   }
 

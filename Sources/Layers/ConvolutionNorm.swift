@@ -60,7 +60,7 @@ package final class ConvolutionNorm {
         context.team.deal(pieces.count) { thread, piece in
           let range = pieces[piece]
           let own = activation + thread * pieces.size * shape.inputSize
-          let source = make(input, range, weights, activation: own, on: thread)
+          let source = source(input, range, weights, activation: own, on: thread, team: .alone)
           convolution.forward(
             images: range.count, input: source, output: output + range.lowerBound * shape.outputSize, thread: thread)
           context.clock.measure(.norm, on: thread) { norm.observe(output, piece: piece, of: pieces) }
@@ -69,11 +69,11 @@ package final class ConvolutionNorm {
         if !input.isMap {
           context.team.deal(pieces.count) { thread, piece in
             let own = activation + pieces[piece].lowerBound * shape.inputSize
-            _ = make(input, pieces[piece], weights, activation: own, on: thread)
+            _ = source(input, pieces[piece], weights, activation: own, on: thread, team: .alone)
           }
         }
-        let source = if case .activation = input { UnsafePointer(activation) } else { input.map }
-        convolution.forward(images: images, input: source, filter: inUse, output: output)
+        let whole = if case .activation = input { UnsafePointer(activation) } else { input.map }
+        convolution.forward(images: images, input: whole, filter: inUse, output: output)
         context.clock.measure(.norm) {
           context.team.deal(pieces.count) { _, piece in norm.observe(output, piece: piece, of: pieces) }
         }
@@ -130,56 +130,44 @@ package final class ConvolutionNorm {
     }
   }
 
-  /// A piece of what the unit reads, on one thread.
-  /// - Parameter activation: room for a piece.
-  private func make(
-    _ input: UnitInput, _ piece: Range<Int>, _ weights: Weights, activation: UnsafeMutablePointer<Float>,
-    on thread: Int
+  /// Some images of what the unit reads, by one thread of the team or by all.
+  /// - Parameter activation: room for so many images of a unit's activation.
+  private func source(
+    _ input: UnitInput, _ images: Range<Int>, _ weights: Weights, activation: UnsafeMutablePointer<Float>,
+    on thread: Int = 0, team: ThreadTeam
   ) -> UnsafePointer<Float> {
     switch input {
-    case .map(let map): return map + piece.lowerBound * shape.inputSize
+    case .map(let map): return map + images.lowerBound * shape.inputSize
     case .made(let map, let make):
-      context.clock.measure(.norm, on: thread) { make(piece, .alone) }
-      return map + piece.lowerBound * shape.inputSize
+      context.clock.measure(.norm, on: thread) { make(images, team) }
+      return map + images.lowerBound * shape.inputSize
     case .activation(let unit):
-      context.clock.measure(.norm, on: thread) { unit.makeActivation(piece, weights, activation, team: .alone) }
+      context.clock.measure(.norm, on: thread) {
+        unit.norm.apply(
+          unit.sum.pointer, residual: nil, relu: true, output: activation, images: images, weights: weights, team: team)
+      }
       return UnsafePointer(activation)
     }
-  }
-
-  /// relu(norm(...)) of some images.
-  private func makeActivation(
-    _ images: Range<Int>, _ weights: Weights, _ output: UnsafeMutablePointer<Float>, team: ThreadTeam
-  ) {
-    norm.apply(sum.pointer, residual: nil, relu: true, output: output, images: images, weights: weights, team: team)
   }
 
   private func filterInUse(_ weights: Weights) -> UnsafePointer<Float> {
     standardization?.weights ?? UnsafePointer(weights.value(filter))
   }
 
-  /// Begins the backward pass.
-  func startTaking(_ pieces: Pieces) { norm.startObserving(pieces) }
-
-  /// Takes in a piece of the gradient of `normalize`'s output, by any thread; see `Normalization.observeGradient`.
-  func takeGradient(
-    _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, piece: Int, of pieces: Pieces, weights: Weights
-  ) {
-    norm.observeGradient(gradient, x: sum.pointer, mask: mask, piece: piece, of: pieces, weights: weights)
+  /// Begins the backward pass: what takes in the gradient of `normalize`'s output; see `Normalization.observeGradient`.
+  func taker(mask: ReLUMask, weights: Weights) -> GradientTaker {
+    norm.taker(x: sum.pointer, mask: mask, weights: weights)
   }
 
-  /// All of it at once.
+  /// The same for all of a gradient that is there already.
   func takeGradient(_ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Int, weights: Weights) {
-    let pieces = Pieces(images: images, size: convolution.cachedImages)
-    startTaking(pieces)
     context.clock.measure(.norm) {
-      context.team.deal(pieces.count) { _, piece in
-        takeGradient(gradient, mask: mask, piece: piece, of: pieces, weights: weights)
-      }
+      taker(mask: mask, weights: weights).takeAll(
+        gradient, Pieces(images: images, size: convolution.cachedImages), team: context.team)
     }
   }
 
-  /// After `takeGradient` of all images: starts to settle it with the other ranks.
+  /// After all of the gradient was taken: starts to settle it with the other ranks.
   func startSettlingGradient(images: Int, weights: Weights) throws {
     try context.clock.measure(.norm) { try norm.startSettlingGradient(images: images, weights: weights) }
   }
@@ -222,7 +210,7 @@ package final class ConvolutionNorm {
         convolution.inputGradient(
           images: images, outputGradient: sumGradient, filter: filterInUse(weights), inputGradient: inputGradient,
           accumulate: accumulate)
-        context.team.deal(pieces.count) { take($1, on: $0) }
+        if taker != nil { context.team.deal(pieces.count) { take($1, on: $0) } }
       }
     }
   }
@@ -256,14 +244,8 @@ package final class ConvolutionNorm {
   private func addToFilterGradient(
     _ sumGradient: UnsafePointer<Float>, input: UnitInput, _ piece: Range<Int>, of images: Int, _ weights: Weights
   ) {
-    let source: UnsafePointer<Float>
-    if case .activation(let unit) = input {
-      let activation = context.maps[.activation].pointer
-      context.clock.measure(.norm) { unit.makeActivation(piece, weights, activation, team: context.team) }
-      source = UnsafePointer(activation)
-    } else {
-      source = input.map + piece.lowerBound * shape.inputSize
-    }
+    let source = source(
+      input, piece, weights, activation: context.maps[.activation].pointer, team: context.team)
     let isLast = piece.upperBound == images
     context.clock.measure(.convolutionBackward) {
       convolution.filterGradient(

@@ -42,8 +42,7 @@ package final class GroupNorm: Normalization {
     for image in pieces[piece] {
       let (sum, squares) = imageSums(image)
       ChannelSums.moments(
-        x + image * rowsPerImage * channels, rows: rowsPerImage, channels: channels, sums: sum, squares: squares,
-        partials: sum, team: .alone)
+        x + image * rowsPerImage * channels, rows: rowsPerImage, channels: channels, sums: sum, squares: squares)
     }
   }
 
@@ -86,8 +85,7 @@ package final class GroupNorm: Normalization {
       ChannelSums.backward(
         gradient: gradient + image * size, x: x + image * size, mask: mask.from(image * size),
         affine: affine(image, weights),
-        rows: rowsPerImage, channels: channels, sums: sum, products: products,
-        partials: sum, team: .alone)
+        rows: rowsPerImage, channels: channels, sums: sum, products: products)
     }
   }
 

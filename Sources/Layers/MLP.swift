@@ -54,7 +54,7 @@ public final class MLP: Head {
     self.input = input
     first.forward(input, output: sum.pointer, rows: images, weights: weights)
     try context.clock.measure(.norm) {
-      norm.observe(sum.pointer, rows: images, team: context.team)
+      norm.observe(sum.pointer, images: images, team: context.team)
       try norm.startSettling(images: images, weights: weights)
     }
   }

@@ -43,25 +43,29 @@ package protocol Normalization: AnyObject {
 }
 
 extension Normalization {
-  /// Takes in all of the map x, a row an image.
-  package func observe(_ x: UnsafePointer<Float>, rows: Int, team: ThreadTeam) {
-    let pieces = Pieces(images: rows, size: Self.rowsAtOnce)
+  /// Takes in all of the map x.
+  package func observe(_ x: UnsafePointer<Float>, images: Int, team: ThreadTeam) {
+    let pieces = Pieces(images: images, size: Self.imagesAtOnce)
     startObserving(pieces)
-    team.deal(pieces.count) { _, piece in observe(x, piece: piece, of: pieces) }
+    team.deal(pieces.count) { observe(x, piece: $1, of: pieces) }
   }
 
-  private static var rowsAtOnce: Int { 32 }
+  /// Of a head, where an image is a row.
+  private static var imagesAtOnce: Int { 32 }
+
+  func taker(x: UnsafePointer<Float>, mask: ReLUMask, weights: Weights) -> GradientTaker {
+    GradientTaker(
+      start: { self.startObserving($1) },
+      take: { self.observeGradient($0, x: x, mask: mask, piece: $1, of: $2, weights: weights) })
+  }
 
   /// All of it at once: takes the gradient of `apply`'s output and writes the gradient of x.
   package func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights, team: ThreadTeam
   ) throws {
-    let pieces = Pieces(images: images, size: Self.rowsAtOnce)
-    startObserving(pieces)
-    team.deal(pieces.count) { _, piece in
-      observeGradient(gradient, x: x, mask: mask, piece: piece, of: pieces, weights: weights)
-    }
+    taker(x: x, mask: mask, weights: weights).takeAll(
+      gradient, Pieces(images: images, size: Self.imagesAtOnce), team: team)
     try startSettlingGradient(images: images, weights: weights)
     try settleGradient()
     applyGradient(

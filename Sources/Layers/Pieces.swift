@@ -17,10 +17,17 @@ package struct Pieces: Equatable {
   package subscript(_ index: Int) -> Range<Int> { index * size..<min((index + 1) * size, images) }
 }
 
-/// Who takes the gradient that a unit computes for its input, while the caches have it.
-struct GradientTaker {
+/// Takes in the gradient of what a unit or a block puts out, in pieces: while the caches have them where it is handed to
+/// what computes them.
+package struct GradientTaker {
   /// Called before the first piece.
   let start: (_ gradient: UnsafeMutablePointer<Float>, _ pieces: Pieces) -> Void
   /// Called for every piece, by any thread.
   let take: (_ gradient: UnsafeMutablePointer<Float>, _ piece: Int, _ pieces: Pieces) -> Void
+
+  /// All of it, where it is there already.
+  package func takeAll(_ gradient: UnsafeMutablePointer<Float>, _ pieces: Pieces, team: ThreadTeam) {
+    start(gradient, pieces)
+    team.deal(pieces.count) { take(gradient, $1, pieces) }
+  }
 }

@@ -162,11 +162,15 @@ public final class ResNet {
         outputGradient: gradient, images: images, area: finalArea, channels: finalChannels, inputGradient: current)
     }
     let top = blocks[blocks.count - 1]
-    top.takeGradient(current, images: images, weights: weights)
+    context.clock.measure(.norm) {
+      top.taker(weights).takeAll(current, Pieces(images: images, size: 1), team: context.team)
+    }
     try top.startSettlingGradient(images: images, weights: weights)
     let pools = shape.stem == .imagenet
     for index in blocks.indices.reversed() {
-      let below: GradientTaker? = index > 0 ? taker(blocks[index - 1], weights) : pools ? nil : stemTaker(weights)
+      let below: GradientTaker? =
+        index > 0
+        ? blocks[index - 1].taker(weights) : pools ? nil : stem.taker(mask: .recomputed, weights: weights)
       current = try blocks[index].backward(images: images, weights: weights, below: below) {
         if index > 0 { try blocks[index - 1].startSettlingGradient(images: images, weights: weights) }
       }
@@ -185,19 +189,6 @@ public final class ResNet {
     try stem.backwardFilterOnly(
       stemGradient, mask: .recomputed, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
-  }
-
-  private func taker(_ block: ResidualBlock, _ weights: Weights) -> GradientTaker {
-    GradientTaker(
-      start: { block.startTaking($0, $1) },
-      take: { block.takeGradient($0, piece: $1, of: $2, weights: weights) })
-  }
-
-  private func stemTaker(_ weights: Weights) -> GradientTaker {
-    let stem = stem
-    return GradientTaker(
-      start: { stem.startTaking($1) },
-      take: { stem.takeGradient($0, mask: .recomputed, piece: $1, of: $2, weights: weights) })
   }
 }
 

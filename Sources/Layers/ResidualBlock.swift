@@ -106,32 +106,25 @@ package final class ResidualBlock {
     return try units[units.count - 1].normalizing(residual: shortcut, relu: true, output: output, weights: weights)
   }
 
-  /// Begins the backward pass with the gradient of the output, in one of the two shared gradient maps.
-  func startTaking(_ gradient: UnsafeMutablePointer<Float>, _ pieces: Pieces) {
-    self.gradient = gradient
-    units[units.count - 1].startTaking(pieces)
-    downsample?.startTaking(pieces)
-  }
-
-  /// Takes in a piece of it, by any thread.
-  func takeGradient(_ gradient: UnsafeMutablePointer<Float>, piece: Int, of pieces: Pieces, weights: Weights) {
+  /// Begins the backward pass: what takes in the gradient of the output, in one of the two shared gradient maps.
+  package func taker(_ weights: Weights) -> GradientTaker {
     guard let kept else { preconditionFailure("backward before forward") }
-    units[units.count - 1].takeGradient(
-      gradient, mask: .output(UnsafePointer(kept)), piece: piece, of: pieces, weights: weights)
+    let main = units[units.count - 1].taker(mask: .output(UnsafePointer(kept)), weights: weights)
     // What is left of the gradient behind the last ReLU is the projection's too.
-    downsample?.takeGradient(gradient, mask: .none, piece: piece, of: pieces, weights: weights)
+    let projection = downsample?.taker(mask: .none, weights: weights)
+    return GradientTaker(
+      start: { [self] in
+        gradient = $0
+        main.start($0, $1)
+        projection?.start($0, $1)
+      },
+      take: {
+        main.take($0, $1, $2)
+        projection?.take($0, $1, $2)
+      })
   }
 
-  /// All of it at once.
-  package func takeGradient(_ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights) {
-    let pieces = Pieces(images: images, size: 1)
-    startTaking(gradient, pieces)
-    context.clock.measure(.norm) {
-      context.team.deal(images) { _, piece in takeGradient(gradient, piece: piece, of: pieces, weights: weights) }
-    }
-  }
-
-  /// After `takeGradient` of all images.
+  /// After all of the gradient was taken.
   package func startSettlingGradient(images: Int, weights: Weights) throws {
     try units[units.count - 1].startSettlingGradient(images: images, weights: weights)
     try downsample?.startSettlingGradient(images: images, weights: weights)
@@ -142,7 +135,7 @@ package final class ResidualBlock {
   ///   - below: takes the input's gradient.
   ///   - whenComplete: called before the last filters' gradients are computed, for what is below to have its messages
   ///     under way meanwhile.
-  func backward(
+  package func backward(
     images: Int, weights: Weights, below: GradientTaker?, whenComplete: () throws -> Void
   ) throws -> UnsafeMutablePointer<Float> {
     guard let input, let kept, let gradient else { preconditionFailure("backward before forward") }
@@ -155,12 +148,9 @@ package final class ResidualBlock {
     var (from, mask, sumGradient) = (gradient, ReLUMask.output(UnsafePointer(kept)), work[0])
     for index in stride(from: units.count - 1, to: 0, by: -1) {
       let (source, target) = (units[index - 1], sumGradient == work[0] ? work[1] : work[0])
-      let taker = GradientTaker(
-        start: { source.startTaking($1) },
-        take: { source.takeGradient($0, mask: .recomputed, piece: $1, of: $2, weights: weights) })
       try units[index].backwardInput(
         from, mask: mask, sumGradient: sumGradient, inputGradient: target, accumulate: false, images: images,
-        weights: weights, taker: taker)
+        weights: weights, taker: source.taker(mask: .recomputed, weights: weights))
       try source.startSettlingGradient(images: images, weights: weights)
       units[index].backwardFilter(sumGradient, input: .activation(source), images: images, weights: weights)
       (from, mask, sumGradient) = (target, .recomputed, target)
@@ -177,10 +167,5 @@ package final class ResidualBlock {
     downsample?.backwardFilter(gradient, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
     return inputGradient
-  }
-
-  /// For a block alone.
-  package func backward(images: Int, weights: Weights) throws -> UnsafeMutablePointer<Float> {
-    try backward(images: images, weights: weights, below: nil, whenComplete: {})
   }
 }

@@ -48,7 +48,7 @@ extension LayerRig where Layer == any Normalization {
     defer { withExtendedLifetime((output, shortcut)) {} }
     try layer.forward(
       input.pointer, residual: shortcut.map { UnsafePointer($0.pointer) }, relu: relu != nil, output: output.pointer,
-      images: images, weights: weights)
+      images: images, weights: weights, team: context.team)
     let gradient = AlignedBuffer(outputGradient)
     defer { withExtendedLifetime(gradient) {} }
     let inputGradient = AlignedBuffer([Float](repeating: .nan, count: x.count))
@@ -60,7 +60,7 @@ extension LayerRig where Layer == any Normalization {
       }
     try layer.backward(
       gradient: gradient.pointer, x: input.pointer, mask: mask, inputGradient: inputGradient.pointer, images: images,
-      weights: weights, team: .alone)
+      weights: weights, team: context.team)
     return Pass(output: output.array, inputGradient: inputGradient.array)
   }
 
@@ -69,7 +69,8 @@ extension LayerRig where Layer == any Normalization {
     defer { withExtendedLifetime(input) {} }
     let output = AlignedBuffer(count: x.count)
     try layer.forward(
-      input.pointer, residual: nil, relu: relu, output: output.pointer, images: images, weights: weights)
+      input.pointer, residual: nil, relu: relu, output: output.pointer, images: images, weights: weights,
+      team: context.team)
     return output.array
   }
 }
@@ -78,7 +79,7 @@ extension LayerRig where Layer == ResidualBlock {
   package func forward(_ x: [Float], images: Int) throws -> [Float] {
     let input = AlignedBuffer(x)
     defer { withExtendedLifetime(input) {} }
-    let output = try layer.forward(input.pointer, images: images, weights: weights)
+    let output = try layer.forward(input.pointer, images: images, weights: weights, team: context.team)
     return array(output, images * layer.outputHeight * layer.outputWidth * layer.outputChannels)
   }
 
@@ -86,11 +87,11 @@ extension LayerRig where Layer == ResidualBlock {
     let images = context.layout.images
     let input = AlignedBuffer(x)
     defer { withExtendedLifetime(input) {} }
-    let output = try layer.forward(input.pointer, images: images, weights: weights)
+    let output = try layer.forward(input.pointer, images: images, weights: weights, team: context.team)
     let result = array(output, outputGradient.count)
     let gradient = context.gradientMap
     gradient.update(from: outputGradient, count: outputGradient.count)
-    let inputGradient = try layer.backward(gradient, images: images, weights: weights)
+    let inputGradient = try layer.backward(gradient, images: images, weights: weights, team: context.team)
     return Pass(output: result, inputGradient: array(inputGradient, x.count))
   }
 }
@@ -142,29 +143,31 @@ extension Normalization {
   /// All of it at once: output = relu?(norm(x) (+ residual)).
   package func forward(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    images: Int, weights: Weights
+    images: Int, weights: Weights, team: ThreadTeam
   ) throws {
-    observe(x, rows: images, team: .alone)
+    observe(x, images: images, team: team)
     try startSettling(images: images, weights: weights)
     try settle(weights: weights)
-    apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights, team: .alone)
+    apply(x, residual: residual, relu: relu, output: output, images: 0..<images, weights: weights, team: team)
   }
 }
 
 extension ResidualBlock {
   /// input NHWC to output NHWC: all parts.
-  package func forward(_ input: UnsafePointer<Float>, images: Int, weights: Weights) throws -> UnsafePointer<Float> {
+  package func forward(
+    _ input: UnsafePointer<Float>, images: Int, weights: Weights, team: ThreadTeam
+  ) throws -> UnsafePointer<Float> {
     try forward(.map(input), images: images, weights: weights)
     for part in 1..<forwardParts { try forward(part: part, images: images, weights: weights) }
-    return try finishForward(images: images, weights: weights).whole(images, team: .alone)
+    return try finishForward(images: images, weights: weights).whole(images, team: team)
   }
 
   /// `gradient` (of the output; one of the two shared gradient maps) to the input's gradient, in either of them.
   package func backward(
-    _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+    _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights, team: ThreadTeam
   ) throws -> UnsafeMutablePointer<Float> {
-    takeGradient(gradient, images: images, weights: weights)
+    taker(weights).takeAll(gradient, Pieces(images: images, size: 1), team: team)
     try startSettlingGradient(images: images, weights: weights)
-    return try backward(images: images, weights: weights)
+    return try backward(images: images, weights: weights, below: nil, whenComplete: {})
   }
 }
