@@ -24,6 +24,10 @@ func prefetch(_ p: UnsafePointer<Float>) { cvector_prefetch(p) }
 @inline(__always)
 func prefetch(_ p: UnsafeMutablePointer<Float>) { cvector_prefetch(p) }
 
+/// As `prefetch` for a cache line that will be written.
+@inline(__always)
+func prefetchForWriting(_ p: UnsafeMutablePointer<Float>) { cvector_prefetch_write(p) }
+
 // The standard library's own of these work lane by lane; the optimiser makes vectors of them again, but now and then two of
 // half the size, whose store then holds up the load of the whole.
 extension SIMD8<Float> {

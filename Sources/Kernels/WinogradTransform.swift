@@ -56,6 +56,9 @@ enum WinogradTransform<Tile: WinogradTile> {
       }
       let target = v + (tile - tiles.lowerBound) * rowStride
       for channel in Swift.stride(from: 0, to: channels & ~7, by: 8) {
+        if channel & 8 == 0 {
+          for point in 0..<Tile.points { prefetchForWriting(target + channel + point * slice) }
+        }
         square({ load8(places[$0] + channel) }, { store8($1, target + channel + $0 * slice) }, workspace)
       }
       if channels & 7 != 0 {
