@@ -6,12 +6,13 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
   case direct
   /// One matrix product; for 1x1 convolutions of stride 1.
   case matrix
-  /// Winograd's algorithm with tiles of 2x2, 3x3, 4x4 and 6x6 outputs; for 3x3 convolutions of stride 1, those of 3x3
+  /// Winograd's algorithm with tiles of 2x2, 3x3, 4x4, 6x6 and 8x4 outputs; for 3x3 convolutions of stride 1, those of 3x3
   /// and 4x4 also of stride 2 with padding 1 and channels in multiples of eight.
   case winograd2 = "winograd-2x2"
   case winograd3 = "winograd-3x3"
   case winograd4 = "winograd-4x4"
   case winograd6 = "winograd-6x6"
+  case winograd8x4 = "winograd-8x4"
   /// Winograd's algorithm for maps of 3x3 pixels with zeros around them, which need fewer products than any tile.
   case winogradWhole3 = "winograd-whole"
   /// Winograd's algorithm with tiles of 5x5 outputs after even and odd pixels have become channels; for the 7x7 stem of
@@ -26,7 +27,7 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
     case .spaceToDepth: SpaceToDepth.applies(to: shape)
     case .winogradWhole3:
       shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && shape.height == 3 && shape.width == 3
-    case .winograd2, .winograd6: shape.kernel == 3 && shape.stride == 1
+    case .winograd2, .winograd6, .winograd8x4: shape.kernel == 3 && shape.stride == 1
     case .winograd3, .winograd4:
       shape.kernel == 3
         && (shape.stride == 1

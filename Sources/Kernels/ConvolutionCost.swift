@@ -8,7 +8,8 @@ enum ConvolutionCost {
   static func best(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> ConvolutionAlgorithm {
     if ConvolutionAlgorithm.matrix.applies(to: shape) { return .matrix }
     let candidates = [
-      ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6, .winogradWhole3, .spaceToDepth,
+      ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6, .winograd8x4, .winogradWhole3,
+      .spaceToDepth,
     ]
     .filter { $0.applies(to: shape) && !($0 == .spaceToDepth && pass == .inputGradient) }
     var nominal = shape
@@ -18,12 +19,13 @@ enum ConvolutionCost {
 
   static func cycles(_ shape: ConvolutionShape, _ pass: ConvolutionPass, _ algorithm: ConvolutionAlgorithm) -> Double {
     switch algorithm {
-    case .winograd2: winograd(shape, outputs: 2)
-    case .winograd3: winograd(shape, outputs: 3)
-    case .winograd4: winograd(shape, outputs: 4)
-    case .winograd6: winograd(shape, outputs: 6)
-    case .winogradWhole3: winograd(shape, outputs: 3, taps: 2)
-    case .spaceToDepth: winograd(SpaceToDepth(shape).dense, outputs: 5, taps: 4)
+    case .winograd2: winograd(shape, 2, 2)
+    case .winograd3: winograd(shape, 3, 3)
+    case .winograd4: winograd(shape, 4, 4)
+    case .winograd6: winograd(shape, 6, 6)
+    case .winograd8x4: winograd(shape, 8, 4)
+    case .winogradWhole3: winograd(shape, 3, 3, taps: 2)
+    case .spaceToDepth: winograd(SpaceToDepth(shape).dense, 5, 5, taps: 4)
     case .im2col, .direct, .matrix:
       product(
         rows: shape.images * shape.outputHeight * shape.outputWidth,
@@ -37,21 +39,23 @@ enum ConvolutionCost {
     return tiles * (6 * Double(depth) + 40)
   }
 
-  private static func winograd(_ shape: ConvolutionShape, outputs: Int, taps: Int = 3) -> Double {
-    let side = shape.stride == 1 ? outputs + taps - 1 : outputs + 1
-    let points = side * side
+  /// Winograd's algorithm with tiles of so many rows and columns of outputs.
+  private static func winograd(_ shape: ConvolutionShape, _ rows: Int, _ columns: Int, taps: Int = 3) -> Double {
+    let more = shape.stride == 1 ? taps - 1 : 1
+    let (height, width) = (rows + more, columns + more)
+    let points = height * width
     let tiles =
-      shape.images * ((shape.outputHeight + outputs - 1) / outputs) * ((shape.outputWidth + outputs - 1) / outputs)
+      shape.images * ((shape.outputHeight + rows - 1) / rows) * ((shape.outputWidth + columns - 1) / columns)
     // With stride 2, four phases, of which few reach the points at infinity.
     let phases = Double(shape.stride * shape.stride)
-    let reaching = shape.stride == 1 ? Double(points) : Double((2 * side - 1) * (2 * side - 1))
+    let reaching = shape.stride == 1 ? Double(points) : Double((2 * height - 1) * (2 * width - 1))
     let inputs = Double((shape.inputChannels + 7) / 8) * phases
     let outs = Double((shape.outputChannels + 15) / 16 * 2)
     // Vectors of eight channels that a transform moves; what each takes is measured, and is mostly traffic between the
-    // caches. Tiles that need more of them round more, too: 6x6 has to win clearly.
+    // caches. Large tiles round more: they have to win clearly.
     let vectors = Double(tiles * points) * (inputs + outs) + Double(points * shape.inputChannels) * phases * outs
     let cyclesOfVector = shape.stride == 1 ? 8.0 : 6.0
-    let handicap = outputs == 6 ? 1.05 : 1
+    let handicap = rows >= 6 ? 1.05 : 1
     return handicap
       * (reaching * product(rows: tiles, depth: shape.inputChannels, columns: shape.outputChannels)
         + cyclesOfVector * vectors)

@@ -105,16 +105,18 @@ extension ConvolutionAlgorithm {
     case .matrix: ConvolutionPlan(MatrixCorrelation(shape, pass, threads: threads))
     case .direct where pass == .forward: ConvolutionPlan(DirectConvolution(forward: shape, threads: threads))
     case .direct: ConvolutionPlan(DirectConvolution(inputGradient: shape, threads: threads))
-    case .winograd2: ConvolutionPlan(WinogradConvolution<WinogradTile2>(problem, threads: threads))
+    case .winograd2: ConvolutionPlan(WinogradConvolution<WinogradTile2, WinogradTile2>(problem, threads: threads))
     case .winograd3 where shape.stride == 2:
-      ConvolutionPlan(WinogradConvolution<WinogradStrided3>(problem, threads: threads))
-    case .winograd3: ConvolutionPlan(WinogradConvolution<WinogradTile3>(problem, threads: threads))
+      ConvolutionPlan(WinogradConvolution<WinogradStrided3, WinogradStrided3>(problem, threads: threads))
+    case .winograd3: ConvolutionPlan(WinogradConvolution<WinogradTile3, WinogradTile3>(problem, threads: threads))
     case .winograd4 where shape.stride == 2:
-      ConvolutionPlan(WinogradConvolution<WinogradStrided4>(problem, threads: threads))
-    case .winograd4: ConvolutionPlan(WinogradConvolution<WinogradTile4>(problem, threads: threads))
-    case .winograd6: ConvolutionPlan(WinogradConvolution<WinogradTile6>(problem, threads: threads))
+      ConvolutionPlan(WinogradConvolution<WinogradStrided4, WinogradStrided4>(problem, threads: threads))
+    case .winograd4: ConvolutionPlan(WinogradConvolution<WinogradTile4, WinogradTile4>(problem, threads: threads))
+    case .winograd6: ConvolutionPlan(WinogradConvolution<WinogradTile6, WinogradTile6>(problem, threads: threads))
+    case .winograd8x4: ConvolutionPlan(WinogradConvolution<WinogradTile8, WinogradTile4>(problem, threads: threads))
     case .winogradWhole3:
-      ConvolutionPlan(WinogradConvolution<WinogradTileWhole3>(problem.ofWholeMaps, threads: threads))
+      ConvolutionPlan(
+        WinogradConvolution<WinogradTileWhole3, WinogradTileWhole3>(problem.ofWholeMaps, threads: threads))
     case .spaceToDepth where pass == .forward: ConvolutionPlan(SpaceToDepthConvolution(shape, threads: threads))
     case .spaceToDepth: ConvolutionPlan(DirectConvolution(inputGradient: shape, threads: threads))
     }
@@ -126,17 +128,19 @@ extension ConvolutionAlgorithm {
     case .im2col: ConvolutionPlan(Im2colConvolution(shape))
     case .matrix: ConvolutionPlan(MatrixFilterGradient(shape, threads: threads))
     case .direct: ConvolutionPlan(DirectFilterGradient(shape, threads: threads))
-    case .winograd2: ConvolutionPlan(WinogradFilterGradient<WinogradTile2>(shape, threads: threads))
+    case .winograd2: ConvolutionPlan(WinogradFilterGradient<WinogradTile2, WinogradTile2>(shape, threads: threads))
     case .winograd3 where shape.stride == 2:
-      ConvolutionPlan(WinogradFilterGradient<WinogradStrided3>(shape, threads: threads))
-    case .winograd3: ConvolutionPlan(WinogradFilterGradient<WinogradTile3>(shape, threads: threads))
+      ConvolutionPlan(WinogradFilterGradient<WinogradStrided3, WinogradStrided3>(shape, threads: threads))
+    case .winograd3: ConvolutionPlan(WinogradFilterGradient<WinogradTile3, WinogradTile3>(shape, threads: threads))
     case .winograd4 where shape.stride == 2:
-      ConvolutionPlan(WinogradFilterGradient<WinogradStrided4>(shape, threads: threads))
-    case .winograd4: ConvolutionPlan(WinogradFilterGradient<WinogradTile4>(shape, threads: threads))
-    case .winograd6: ConvolutionPlan(WinogradFilterGradient<WinogradTile6>(shape, threads: threads))
+      ConvolutionPlan(WinogradFilterGradient<WinogradStrided4, WinogradStrided4>(shape, threads: threads))
+    case .winograd4: ConvolutionPlan(WinogradFilterGradient<WinogradTile4, WinogradTile4>(shape, threads: threads))
+    case .winograd6: ConvolutionPlan(WinogradFilterGradient<WinogradTile6, WinogradTile6>(shape, threads: threads))
+    case .winograd8x4: ConvolutionPlan(WinogradFilterGradient<WinogradTile8, WinogradTile4>(shape, threads: threads))
     case .winogradWhole3:
       ConvolutionPlan(
-        WinogradFilterGradient<WinogradTileWhole3>(WinogradProblem.forward(shape).ofWholeMaps, threads: threads))
+        WinogradFilterGradient<WinogradTileWhole3, WinogradTileWhole3>(
+          WinogradProblem.forward(shape).ofWholeMaps, threads: threads))
     case .spaceToDepth: ConvolutionPlan(SpaceToDepthFilterGradient(shape, threads: threads))
     }
   }

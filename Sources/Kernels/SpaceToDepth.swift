@@ -99,7 +99,7 @@ struct SpaceToDepth: Sendable {
 struct SpaceToDepthConvolution: CorrelationKernel {
   var pieces: PieceRule { kernel.pieces }
   private let rearranged: SpaceToDepth
-  private let kernel: WinogradConvolution<WinogradTile5>
+  private let kernel: WinogradConvolution<WinogradTile5, WinogradTile5>
   /// Floats of one image's dense map, of which each thread has room for one.
   private let imageFloats, mapFloats: Int
 
@@ -141,7 +141,7 @@ struct SpaceToDepthConvolution: CorrelationKernel {
 struct SpaceToDepthFilterGradient: FilterGradientKernel {
   var pieces: PieceRule { kernel.pieces }
   private let rearranged: SpaceToDepth
-  private let kernel: WinogradFilterGradient<WinogradTile5>
+  private let kernel: WinogradFilterGradient<WinogradTile5, WinogradTile5>
 
   init(_ shape: ConvolutionShape, threads: Int) {
     rearranged = SpaceToDepth(shape)

@@ -1,6 +1,7 @@
 /// Winograd's algorithm for the forward pass and the input gradient of 3x3 convolutions: transformed tiles times
 /// transformed filters, a matrix product for each of the tile's points.
-struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
+struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: CorrelationKernel {
+  private typealias Transform = WinogradTransform<Rows, Columns>
   private let problem: WinogradProblem
   private let threads: Int
   private let blocking: WinogradBlocking
@@ -20,20 +21,20 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
   init(_ problem: WinogradProblem, threads: Int) {
     self.problem = problem
     self.threads = threads
-    let rows = problem.tiles(problem.outputHeight, outputs: Tile.outputs)
-    let columns = problem.tiles(problem.outputWidth, outputs: Tile.outputs)
+    let rows = problem.tiles(problem.outputHeight, outputs: Rows.outputs)
+    let columns = problem.tiles(problem.outputWidth, outputs: Columns.outputs)
     reads = problem.inputPhases.indices.map {
       let place = problem.inputPlace($0)
       return WinogradView(
         height: problem.inputHeight, width: problem.inputWidth, channels: problem.inputChannels,
         stride: problem.inputStride, row: place.row, column: place.column, tileRows: rows, tileColumns: columns,
-        step: Tile.outputs)
+        rowStep: Rows.outputs, columnStep: Columns.outputs)
     }
     writes = problem.outputPhases.map {
       WinogradView(
         height: problem.outputHeight, width: problem.outputWidth, channels: problem.outputChannels,
         stride: problem.outputStride, row: $0.row, column: $0.column, tileRows: rows, tileColumns: columns,
-        step: Tile.outputs)
+        rowStep: Rows.outputs, columnStep: Columns.outputs)
     }
     tilesOfImage = rows * columns
     depth = reads.count * problem.usedChannels
@@ -41,7 +42,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     panels = writes.count * phasePanels
     let tiles = problem.images * tilesOfImage
     blocking = WinogradBlocking(
-      tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads,
+      tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
       blockFloats: WinogradBlocking.cached)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce) = (min(count, tiles), panels)
@@ -52,14 +53,14 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     inputSlice = oddLines(tilesAtOnce * inputRow)
     productSlice = oddLines(tilesAtOnce * productRow)
     filterSlice = oddLines(depth * panelsAtOnce * 16)
-    let transform = WinogradTransform<Tile>.workspaceFloats(channels: problem.inputChannels)
+    let transform = Transform.workspaceFloats(channels: problem.inputChannels)
     workspace = oddLines(
-      max(transform, Tile.taps * Tile.taps * Self.rowsAtOnce * 16 + WinogradTransform<Tile>.filterWorkspaceFloats))
+      max(transform, Rows.taps * Columns.taps * Self.rowsAtOnce * 16 + Transform.filterWorkspaceFloats))
   }
 
-  private var inputFloats: Int { Tile.points * inputSlice }
-  private var filterFloats: Int { Tile.points * filterSlice }
-  private var productFloats: Int { Tile.points * productSlice }
+  private var inputFloats: Int { Transform.points * inputSlice }
+  private var filterFloats: Int { Transform.points * filterSlice }
+  private var productFloats: Int { Transform.points * productSlice }
 
   /// Working memory: what the threads share, and what each has for itself.
   var scratchFloats: Int {
@@ -138,7 +139,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     _ space: UnsafeMutablePointer<Float>
   ) {
     for (phase, view) in reads.enumerated() {
-      WinogradTransform<Tile>.input(
+      Transform.input(
         view, tiles: tiles, map: input, v: v + phase * problem.inputChannels, rowStride: inputRow, slice: inputSlice,
         workspace: space)
     }
@@ -149,12 +150,12 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
     _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ range: Range<Int>,
     _ products: UnsafeMutablePointer<Float>
   ) {
-    for point in 0..<Tile.points {
-      let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, side: Tile.side)
+    for point in 0..<Transform.points {
+      let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
       let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.usedChannels)
       for panel in range {
         let place = products + point * productSlice + (panel - range.lowerBound) * 16
-        if writes.count > 1 && !problem.phases[panel / phasePanels].reaches(point, side: Tile.side) {
+        if writes.count > 1 && !problem.phases[panel / phasePanels].reaches(point, Rows.self, Columns.self) {
           for tile in 0..<tiles { (place + tile * productRow).update(repeating: 0, count: 16) }
           continue
         }
@@ -174,7 +175,7 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
       let own = range.clamped(to: phase * phasePanels..<(phase + 1) * phasePanels)
       if own.isEmpty { continue }
       let first = (own.lowerBound - phase * phasePanels) * 16
-      WinogradTransform<Tile>.output(
+      Transform.output(
         view, tiles: tiles, first: first, count: min(own.count * 16, problem.outputChannels - first),
         p: products + (own.lowerBound - range.lowerBound) * 16, rowStride: productRow, slice: productSlice,
         map: maps.output, accumulate: maps.accumulate, workspace: space)
@@ -195,14 +196,14 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
         for panel in range {
           let target = u + ((panel - from) * depth + phase * used + k) * 16
           if inPlace && panel * 16 + 16 <= outputs {
-            WinogradTransform<Tile>.filter(
+            Transform.filter(
               count: count, g: filter + k * outputs + panel * 16, rowStride: outputs, tapStride: inputs * outputs,
               u: target, slice: filterSlice, workspace: space)
           } else {
-            let taps = space + WinogradTransform<Tile>.filterWorkspaceFloats
+            let taps = space + Transform.filterWorkspaceFloats
             let writing = problem.phases[writes.count == 1 ? phase : panel / phasePanels]
             gather(writing, panel % phasePanels * 16, k, count, filter, taps)
-            WinogradTransform<Tile>.filter(
+            Transform.filter(
               count: count, g: taps, rowStride: 16, tapStride: Self.rowsAtOnce * 16, u: target, slice: filterSlice,
               workspace: space)
           }
@@ -219,9 +220,9 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
   ) {
     let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
     let columns = min(16, outputs - o)
-    for i in 0..<Tile.taps {
-      for j in 0..<Tile.taps {
-        let target = taps + (i * Tile.taps + j) * Self.rowsAtOnce * 16
+    for i in 0..<Rows.taps {
+      for j in 0..<Columns.taps {
+        let target = taps + (i * Columns.taps + j) * Self.rowsAtOnce * 16
         guard let row = phase.tapRows[i], let column = phase.tapColumns[j] else {
           target.update(repeating: 0, count: Self.rowsAtOnce * 16)
           continue
@@ -240,8 +241,10 @@ struct WinogradConvolution<Tile: WinogradTile>: CorrelationKernel {
 
 extension [WinogradPhase] {
   /// The phases that reach a point; they are neighbours.
-  func reached(_ point: Int, side: Int) -> Range<Int> {
-    let first = firstIndex { $0.reaches(point, side: side) }!
-    return first..<lastIndex { $0.reaches(point, side: side) }! + 1
+  func reached<Rows: WinogradTile, Columns: WinogradTile>(
+    _ point: Int, _ rows: Rows.Type, _ columns: Columns.Type
+  ) -> Range<Int> {
+    let first = firstIndex { $0.reaches(point, rows, columns) }!
+    return first..<lastIndex { $0.reaches(point, rows, columns) }! + 1
   }
 }

@@ -1,6 +1,7 @@
 /// Winograd's algorithm for the filter gradient of 3x3 convolutions: the adjoint of the forward pass with respect to the
 /// filter, G' [sum over tiles of (B' d B) x (A y A')] G, a matrix product for each of the tile's points.
-struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
+struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: FilterGradientKernel {
+  private typealias Transform = WinogradTransform<Rows, Columns>
   private let problem: WinogradProblem
   private let threads: Int
   private let blocking: WinogradBlocking
@@ -21,17 +22,18 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
   init(_ problem: WinogradProblem, threads: Int) {
     self.problem = problem
     self.threads = threads
-    let rows = problem.tiles(problem.outputHeight, outputs: Tile.outputs)
-    let columns = problem.tiles(problem.outputWidth, outputs: Tile.outputs)
+    let rows = problem.tiles(problem.outputHeight, outputs: Rows.outputs)
+    let columns = problem.tiles(problem.outputWidth, outputs: Columns.outputs)
     reads = problem.phases.map {
       WinogradView(
         height: problem.inputHeight, width: problem.inputWidth, channels: problem.inputChannels,
         stride: problem.inputStride, row: $0.row, column: $0.column, tileRows: rows, tileColumns: columns,
-        step: Tile.outputs)
+        rowStep: Rows.outputs, columnStep: Columns.outputs)
     }
     outputView = WinogradView(
       height: problem.outputHeight, width: problem.outputWidth, channels: problem.outputChannels, stride: 1, row: 0,
-      column: 0, tileRows: rows, tileColumns: columns, step: Tile.outputs)
+      column: 0, tileRows: rows, tileColumns: columns, rowStep: Rows.outputs,
+      columnStep: Columns.outputs)
     taps = OffsetTable(
       problem.phases.flatMap { phase in
         phase.tapRows.flatMap { row in
@@ -46,8 +48,8 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     panels = (problem.outputChannels + 15) / 16
     let tiles = problem.images * tilesOfImage
     blocking = WinogradBlocking(
-      tiles: tiles, points: Tile.points, inputChannels: depth, panels: panels, threads: threads,
-      blockFloats: Tile.points * depth * panels * 16 > WinogradBlocking.cached / 2
+      tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
+      blockFloats: Transform.points * depth * panels * 16 > WinogradBlocking.cached / 2
         ? WinogradBlocking.streamed : WinogradBlocking.cached)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (min(count, tiles), panels, depth)
@@ -61,13 +63,13 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     sumSlice = oddLines(inputsAtOnce * sumRow)
     workspace = oddLines(
       max(
-        WinogradTransform<Tile>.workspaceFloats(channels: problem.inputChannels),
-        WinogradTransform<Tile>.filterWorkspaceFloats))
+        Transform.workspaceFloats(channels: problem.inputChannels),
+        Transform.filterWorkspaceFloats))
   }
 
-  private var inputFloats: Int { Tile.points * inputSlice }
-  private var outputFloats: Int { Tile.points * outputSlice }
-  private var sumFloats: Int { Tile.points * sumSlice }
+  private var inputFloats: Int { Transform.points * inputSlice }
+  private var outputFloats: Int { Transform.points * outputSlice }
+  private var sumFloats: Int { Transform.points * sumSlice }
 
   /// Working memory: what the threads share, and what each has for itself.
   var scratchFloats: Int {
@@ -142,7 +144,7 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     _ space: UnsafeMutablePointer<Float>
   ) {
     for (phase, view) in reads.enumerated() {
-      WinogradTransform<Tile>.input(
+      Transform.input(
         view, tiles: tiles, map: input, v: v + phase * problem.inputChannels, rowStride: inputRow, slice: inputSlice,
         workspace: space)
     }
@@ -153,7 +155,7 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     _ tiles: Range<Int>, _ outputGradient: UnsafePointer<Float>, _ range: Range<Int>, _ z: UnsafeMutablePointer<Float>
   ) {
     let first = range.lowerBound * 16
-    WinogradTransform<Tile>.outputGradient(
+    Transform.outputGradient(
       outputView, tiles: tiles, first: first, count: min(range.count * 16, problem.outputChannels - first),
       map: outputGradient, z: z, panelStride: outputPanel, slice: outputSlice, workspace: z + outputFloats)
   }
@@ -163,8 +165,8 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
     _ tiles: Int, _ inputs: Range<Int>, _ v: UnsafePointer<Float>, _ panels: Int, _ z: UnsafePointer<Float>,
     _ sum: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
-    for point in 0..<Tile.points {
-      let phases = reads.count == 1 ? 0..<1 : problem.phases.reached(point, side: Tile.side)
+    for point in 0..<Transform.points {
+      let phases = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
       let rows = inputs.clamped(
         to: phases.lowerBound * problem.usedChannels..<phases.upperBound * problem.usedChannels)
       if rows.isEmpty { continue }
@@ -188,11 +190,11 @@ struct WinogradFilterGradient<Tile: WinogradTile>: FilterGradientKernel {
       let start = phase * problem.usedChannels
       let own = inputs.clamped(to: start..<start + problem.usedChannels)
       if own.isEmpty { continue }
-      WinogradTransform<Tile>.filterGradient(
+      Transform.filterGradient(
         inputs: own.count, count: min(range.count * 16, problem.outputChannels - first),
         u: sum + (own.lowerBound - inputs.lowerBound) * sumRow, rowStride: sumRow, slice: sumSlice, parts: parts,
         partStride: partStride, gradient: gradient + (own.lowerBound - start) * problem.outputChannels + first,
-        gradientRow: problem.outputChannels, taps: taps.pointer + phase * Tile.taps * Tile.taps, workspace: space)
+        gradientRow: problem.outputChannels, taps: taps.pointer + phase * Rows.taps * Columns.taps, workspace: space)
     }
   }
 }

@@ -10,9 +10,11 @@ struct WinogradPhase {
   let tapRows, tapColumns: [Int?]
 
   /// Whether the products of a tile's point (i, j) can differ from zero.
-  func reaches(_ point: Int, side: Int) -> Bool {
-    let (i, j) = point.quotientAndRemainder(dividingBy: side)
-    return (i < side - 1 || tapRows.last! != nil) && (j < side - 1 || tapColumns.last! != nil)
+  func reaches<Rows: WinogradTile, Columns: WinogradTile>(
+    _ point: Int, _ rows: Rows.Type, _ columns: Columns.Type
+  ) -> Bool {
+    let (i, j) = point.quotientAndRemainder(dividingBy: Columns.side)
+    return (i < Rows.side - 1 || tapRows.last! != nil) && (j < Columns.side - 1 || tapColumns.last! != nil)
   }
 }
 

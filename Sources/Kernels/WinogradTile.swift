@@ -31,9 +31,6 @@ extension WinogradTile {
   static var inputs: Int { side }
   @inline(__always)
   static var side: Int { outputs + taps - 1 }
-  /// Products of a tile in two dimensions.
-  @inline(__always)
-  static var points: Int { side * side }
 }
 
 /// x + factor * y.

@@ -3,15 +3,16 @@ struct WinogradView {
   let height, width, channels: Int
   let stride: Int
   let row, column: Int
-  /// Rows and columns of tiles in an image, and the coordinates that a tile advances by.
-  let tileRows, tileColumns, step: Int
+  /// Rows and columns of tiles in an image, and the coordinates from one to the next.
+  let tileRows, tileColumns: Int
+  let rowStep, columnStep: Int
 
   /// The image, and the first pixel of a tile.
   @inline(__always)
   func place(_ tile: Int) -> (image: Int, y: Int, x: Int) {
     let (image, rest) = tile.quotientAndRemainder(dividingBy: tileRows * tileColumns)
     let (y, x) = rest.quotientAndRemainder(dividingBy: tileColumns)
-    return (image, y * step * stride + row, x * step * stride + column)
+    return (image, y * rowStep * stride + row, x * columnStep * stride + column)
   }
 }
 
@@ -19,10 +20,15 @@ struct WinogradView {
 /// products of one tile fall into the same few cache sets.
 func oddLines(_ floats: Int) -> Int { ((floats + 15) / 16 | 1) * 16 }
 
-/// The transforms in two dimensions, on eight channels at a time, for a range of tiles.
-enum WinogradTransform<Tile: WinogradTile> {
+/// The transforms in two dimensions, on eight channels at a time, for a range of tiles: one tile's transforms along the
+/// columns of the map, and those of the same or another tile, of as many taps, along its rows.
+enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
+  /// Products of a tile.
+  @inline(__always)
+  static var points: Int { Rows.side * Columns.side }
+
   /// What a thread needs: an intermediate tile, one row of zeros for what lies outside the map, and a tile's addresses.
-  static func workspaceFloats(channels: Int) -> Int { Tile.points * 8 + oddLines(channels + 8) + 2 * Tile.points }
+  static func workspaceFloats(channels: Int) -> Int { points * 8 + oddLines(channels + 8) + 2 * points }
 
   /// v[point][tile][channels] = B' d B for the tiles of the range; `rowStride` and `slice` are v's distances in floats.
   /// Channels are filled up with zeros to a multiple of eight.
@@ -30,34 +36,34 @@ enum WinogradTransform<Tile: WinogradTile> {
     _ view: WinogradView, tiles: Range<Int>, map: UnsafePointer<Float>, v: UnsafeMutablePointer<Float>, rowStride: Int,
     slice: Int, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (n, channels) = (Tile.inputs, view.channels)
-    let zeros = workspace + Tile.points * 8
+    let (height, width, channels) = (Rows.inputs, Columns.inputs, view.channels)
+    let zeros = workspace + points * 8
     zeros.update(repeating: 0, count: channels + 8)
     let places = UnsafeMutableRawPointer(zeros + oddLines(channels + 8))
-      .bindMemory(to: UnsafePointer<Float>.self, capacity: Tile.points)
+      .bindMemory(to: UnsafePointer<Float>.self, capacity: points)
     for tile in tiles {
       let (image, y, x) = view.place(tile)
       let corner = map + image * view.height * view.width * channels
-      let reach = (n - 1) * view.stride
-      if y >= 0 && x >= 0 && y + reach < view.height && x + reach < view.width {
+      let (below, right) = (y + (height - 1) * view.stride, x + (width - 1) * view.stride)
+      if y >= 0 && x >= 0 && below < view.height && right < view.width {
         let (line, pixel) = (view.stride * view.width * channels, view.stride * channels)
         let first = corner + (y * view.width + x) * channels
-        for i in 0..<n { for j in 0..<n { places[i * n + j] = first + (i * line + j * pixel) } }
+        for i in 0..<height { for j in 0..<width { places[i * width + j] = first + (i * line + j * pixel) } }
       } else {
-        for i in 0..<n {
+        for i in 0..<height {
           let row = y + i * view.stride
           let inside = row >= 0 && row < view.height
-          for j in 0..<n {
+          for j in 0..<width {
             let column = x + j * view.stride
             let valid = inside && column >= 0 && column < view.width
-            places[i * n + j] = valid ? corner + (row * view.width + column) * channels : UnsafePointer(zeros)
+            places[i * width + j] = valid ? corner + (row * view.width + column) * channels : UnsafePointer(zeros)
           }
         }
       }
       let target = v + (tile - tiles.lowerBound) * rowStride
       for channel in Swift.stride(from: 0, to: channels & ~7, by: 8) {
         if channel & 8 == 0 {
-          for point in 0..<Tile.points { prefetchForWriting(target + channel + point * slice) }
+          for point in 0..<points { prefetchForWriting(target + channel + point * slice) }
         }
         square({ load8(places[$0] + channel) }, { store8($1, target + channel + $0 * slice) }, workspace)
       }
@@ -74,12 +80,12 @@ enum WinogradTransform<Tile: WinogradTile> {
   private static func square(
     _ load: (Int) -> SIMD8<Float>, _ store: (Int, SIMD8<Float>) -> Void, _ workspace: UnsafeMutablePointer<Float>
   ) {
-    let (n, inputs) = (Tile.side, Tile.inputs)
-    for j in 0..<inputs {
-      Tile.input({ load($0 * inputs + j) }, { store8($1, workspace + ($0 * inputs + j) * 8) })
+    let width = Columns.inputs
+    for j in 0..<width {
+      Rows.input({ load($0 * width + j) }, { store8($1, workspace + ($0 * width + j) * 8) })
     }
-    for i in 0..<n {
-      Tile.input({ load8(workspace + (i * inputs + $0) * 8) }, { store(i * n + $0, $1) })
+    for i in 0..<Rows.side {
+      Columns.input({ load8(workspace + (i * width + $0) * 8) }, { store(i * Columns.side + $0, $1) })
     }
   }
 
@@ -89,22 +95,22 @@ enum WinogradTransform<Tile: WinogradTile> {
     _ view: WinogradView, tiles: Range<Int>, first: Int, count: Int, p: UnsafePointer<Float>, rowStride: Int,
     slice: Int, map: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (m, n, pixel) = (Tile.outputs, Tile.side, view.stride * view.channels)
+    let (n, pixel) = (Columns.side, view.stride * view.channels)
     for tile in tiles {
       let (image, y, x) = view.place(tile)
       let source = p + (tile - tiles.lowerBound) * rowStride
       let corner = map + ((image * view.height + y) * view.width + x) * view.channels + first
-      let height = min(m, (view.height - y + view.stride - 1) / view.stride)
-      let width = min(m, (view.width - x + view.stride - 1) / view.stride)
+      let height = min(Rows.outputs, (view.height - y + view.stride - 1) / view.stride)
+      let width = min(Columns.outputs, (view.width - x + view.stride - 1) / view.stride)
       for channel in Swift.stride(from: 0, to: count, by: 8) {
         if channel & 8 == 0 {
-          for i in 0..<m {
+          for i in 0..<Rows.outputs {
             let line = corner + i * view.width * pixel + channel
-            for j in 0..<m { prefetch(line + j * pixel) }
+            for j in 0..<Columns.outputs { prefetch(line + j * pixel) }
           }
         }
         for j in 0..<n {
-          Tile.output(
+          Rows.output(
             { load8(source + channel + ($0 * n + j) * slice) }, { store8($1, workspace + ($0 * n + j) * 8) })
         }
         write(
@@ -121,18 +127,18 @@ enum WinogradTransform<Tile: WinogradTile> {
     _ workspace: UnsafePointer<Float>, _ corner: UnsafeMutablePointer<Float>, line: Int, pixel: Int, height: Int,
     width: Int, lanes: Int, accumulate: Bool
   ) {
-    let (m, n) = (Tile.outputs, Tile.side)
-    let isWhole = height == m && width == m && lanes == 8
+    let n = Columns.side
+    let isWhole = height == Rows.outputs && width == Columns.outputs && lanes == 8
     for i in 0..<max(height, 0) {
       let target = corner + i * line
       if isWhole && !accumulate {
-        Tile.output({ load8(workspace + (i * n + $0) * 8) }, { store8($1, target + $0 * pixel) })
+        Columns.output({ load8(workspace + (i * n + $0) * 8) }, { store8($1, target + $0 * pixel) })
       } else if isWhole {
-        Tile.output(
+        Columns.output(
           { load8(workspace + (i * n + $0) * 8) },
           { store8(load8(target + $0 * pixel) + $1, target + $0 * pixel) })
       } else {
-        Tile.output(
+        Columns.output(
           { load8(workspace + (i * n + $0) * 8) },
           { j, value in if j < width { put(value, target + j * pixel, lanes: lanes, accumulate: accumulate) } })
       }
@@ -145,24 +151,24 @@ enum WinogradTransform<Tile: WinogradTile> {
     _ view: WinogradView, tiles: Range<Int>, first: Int, count: Int, map: UnsafePointer<Float>,
     z: UnsafeMutablePointer<Float>, panelStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (m, n, channels) = (Tile.outputs, Tile.side, view.channels)
+    let (n, channels) = (Columns.side, view.channels)
     for tile in tiles {
       let (image, y, x) = view.place(tile)
       let corner = map + ((image * view.height + y) * view.width + x) * channels + first
-      let (height, width) = (min(m, view.height - y), min(m, view.width - x))
+      let (height, width) = (min(Rows.outputs, view.height - y), min(Columns.outputs, view.width - x))
       let row = z + (tile - tiles.lowerBound) * 16
       for channel in Swift.stride(from: 0, to: (count + 15) / 16 * 16, by: 8) {
         let lanes = min(8, count - channel)
         let target = row + channel / 16 * panelStride + channel % 16
-        if height == m && width == m && lanes == 8 {
-          for j in 0..<m {
+        if height == Rows.outputs && width == Columns.outputs && lanes == 8 {
+          for j in 0..<Columns.outputs {
             let column = corner + j * channels + channel
-            Tile.outputGradient(
+            Rows.outputGradient(
               { load8(column + $0 * view.width * channels) }, { store8($1, workspace + ($0 * n + j) * 8) })
           }
         } else {
-          for j in 0..<m {
-            Tile.outputGradient(
+          for j in 0..<Columns.outputs {
+            Rows.outputGradient(
               { i in
                 guard i < height, j < width, lanes > 0 else { return SIMD8(repeating: 0) }
                 let source = corner + (i * view.width + j) * channels + channel
@@ -170,8 +176,8 @@ enum WinogradTransform<Tile: WinogradTile> {
               }, { store8($1, workspace + ($0 * n + j) * 8) })
           }
         }
-        for i in 0..<n {
-          Tile.outputGradient(
+        for i in 0..<Rows.side {
+          Columns.outputGradient(
             { load8(workspace + (i * n + $0) * 8) }, { store8($1, target + (i * n + $0) * slice) })
         }
       }
@@ -179,30 +185,30 @@ enum WinogradTransform<Tile: WinogradTile> {
   }
 
   /// Floats of `filter`'s intermediate tile.
-  static var filterWorkspaceFloats: Int { Tile.side * Tile.taps * 16 }
+  static var filterWorkspaceFloats: Int { max(Rows.side * Columns.taps, Rows.taps * Columns.side) * 16 }
 
   /// u[point][k][16] = G g G' for `count` k, from g[tap][k][16] with rows k `rowStride` apart and taps `tapStride`.
   static func filter(
     count: Int, g: UnsafePointer<Float>, rowStride: Int, tapStride: Int, u: UnsafeMutablePointer<Float>, slice: Int,
     workspace: UnsafeMutablePointer<Float>
   ) {
-    let (n, r) = (Tile.side, Tile.taps)
+    let (n, r) = (Columns.side, Columns.taps)
     for k in 0..<count {
       let (source, target) = (g + k * rowStride, u + k * 16)
       // Both halves of a cache line at once: the taps lie a multiple of 4096 bytes apart in large filters, in one set
       // of the first-level cache, and would push each other out in between.
       let later = k + 3 < count ? source + 3 * rowStride : source + 16 + (3 - count) * rowStride
       for j in 0..<r {
-        for i in 0..<r { prefetch(later + (i * r + j) * tapStride) }
+        for i in 0..<Rows.taps { prefetch(later + (i * r + j) * tapStride) }
         for half in 0..<2 {
-          Tile.filter(
+          Rows.filter(
             { load8(source + half * 8 + ($0 * r + j) * tapStride) },
             { store8($1, workspace + (($0 * r + j) * 2 + half) * 8) })
         }
       }
-      for i in 0..<n {
+      for i in 0..<Rows.side {
         for half in 0..<2 {
-          Tile.filter(
+          Columns.filter(
             { load8(workspace + ((i * r + $0) * 2 + half) * 8) },
             { store8($1, target + half * 8 + (i * n + $0) * slice) })
         }
@@ -218,17 +224,17 @@ enum WinogradTransform<Tile: WinogradTile> {
     gradient: UnsafeMutablePointer<Float>, gradientRow: Int, taps: UnsafePointer<Int>,
     workspace: UnsafeMutablePointer<Float>
   ) {
-    let (n, r) = (Tile.side, Tile.taps)
+    let (n, r) = (Columns.side, Columns.taps)
     for input in 0..<inputs {
       // As in `filter`, both vectors of a cache line at once, and the lines of the taps asked for in time.
       for line in Swift.stride(from: 0, to: count, by: 16) {
         let target = gradient + input * gradientRow + line
         let vectors = min(2, (count - line + 7) / 8)
-        for tap in 0..<r * r where taps[tap] >= 0 { prefetch(target + taps[tap]) }
+        for tap in 0..<Rows.taps * r where taps[tap] >= 0 { prefetch(target + taps[tap]) }
         for half in 0..<vectors {
           let source = u + input * rowStride + line + half * 8
           for j in 0..<n {
-            Tile.filterGradient(
+            Rows.filterGradient(
               { i in
                 var sum = load8(source + (i * n + j) * slice)
                 if parts > 1 {
@@ -238,10 +244,10 @@ enum WinogradTransform<Tile: WinogradTile> {
               }, { store8($1, workspace + (($0 * n + j) * 2 + half) * 8) })
           }
         }
-        for i in 0..<r {
+        for i in 0..<Rows.taps {
           for half in 0..<vectors {
             let lanes = min(8, count - line - half * 8)
-            Tile.filterGradient(
+            Columns.filterGradient(
               { load8(workspace + ((i * n + $0) * 2 + half) * 8) },
               { j, value in
                 let tap = taps[i * r + j]

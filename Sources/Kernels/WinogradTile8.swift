@@ -1,0 +1,125 @@
+/// F(8, 3) at 0, +-1/2, +-7/8, +-9/8, +-2, infinity: the fewest products on one axis of a map. On both it rounds too much; with
+/// F(4, 3) on the other axis the errors are those of F(6, 3) on both.
+enum WinogradTile8: WinogradTile {
+  @inline(__always)
+  static var outputs: Int { 8 }
+  @inline(__always)
+  static var taps: Int { 3 }
+
+  @inline(__always)
+  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (d1, d2, d3, d4, d5, d6, d7, d8) = (d(1), d(2), d(3), d(4), d(5), d(6), d(7), d(8))
+    result(0, fma(fma(fma(fma(d8, -6.28125, d6), 10.601806640625, d4), -6.14947509765625, d2), 0.968994140625, d(0)))
+    /// A pair of opposite points, where the squares of the others have these elementary symmetric sums.
+    @inline(__always)
+    func pair(_ place: Int, _ point: Float, _ one: Float, _ two: Float, _ three: Float) {
+      let even = fma(fma(fma(d8, -one, d6), two, d4), -three, d2)
+      let odd = fma(fma(fma(d7, -one, d5), two, d3), -three, d1)
+      result(place, fma(even, point, odd))
+      result(place + 1, fma(even, -point, odd))
+    }
+    pair(1, 0.5, 6.03125, 9.093994140625, 3.8759765625)
+    pair(3, 2, 2.28125, 1.476806640625, 0.24224853515625)
+    pair(5, 0.875, 5.515625, 6.37890625, 1.265625)
+    pair(7, 1.125, 5.015625, 4.25390625, 0.765625)
+    result(9, fma(fma(fma(fma(d(9), -6.28125, d7), 10.601806640625, d5), -6.14947509765625, d3), 0.968994140625, d1))
+  }
+
+  // 1 / N(p), where N(p) is the product of the differences from p to the other finite points.
+  @inline(__always)
+  private static var zero: Float { 1 / 0.968994140625 }
+  @inline(__always)
+  private static var half: Float { 1 / (2 * 0.25 * (0.25 - 4) * (0.25 - 0.765625) * (0.25 - 1.265625)) }
+  @inline(__always)
+  private static var two: Float { 1 / (2 * 4 * (4 - 0.25) * (4 - 0.765625) * (4 - 1.265625)) }
+  @inline(__always)
+  private static var less: Float { 1 / (2 * 0.765625 * (0.765625 - 0.25) * (0.765625 - 4) * (0.765625 - 1.265625)) }
+  @inline(__always)
+  private static var more: Float { 1 / (2 * 1.265625 * (1.265625 - 0.25) * (1.265625 - 4) * (1.265625 - 0.765625)) }
+
+  @inline(__always)
+  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (g0, g1, g2) = (g(0), g(1), g(2))
+    result(0, g0 * zero)
+    @inline(__always)
+    func pair(_ place: Int, _ point: Float, _ scale: Float) {
+      let even = fma(g0, point * point, g2) * scale
+      let odd = g1 * (point * scale)
+      result(place, even + odd)
+      result(place + 1, even - odd)
+    }
+    pair(1, 0.5, half)
+    pair(3, 2, two)
+    pair(5, 0.875, less)
+    pair(7, 1.125, more)
+    result(9, g2)
+  }
+
+  @inline(__always)
+  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (p1, p2, p3, p4, p5, p6, p7, p8) = (p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8))
+    let (sum1, sum2, sum3, sum4) = (p1 + p2, p3 + p4, p5 + p6, p7 + p8)
+    let (odd1, odd2, odd3, odd4) = (p1 - p2, p3 - p4, p5 - p6, p7 - p8)
+    /// The sum of the four, each times that power of its point.
+    @inline(__always)
+    func power(
+      _ n: Int, _ a: SIMD8<Float>, _ b: SIMD8<Float>, _ c: SIMD8<Float>, _ d: SIMD8<Float>
+    ) -> SIMD8<Float> {
+      fma(fma(fma(a * raised(0.5, n), raised(0.875, n), c), raised(1.125, n), d), raised(2, n), b)
+    }
+    result(0, (p(0) + sum1) + (sum2 + (sum3 + sum4)))
+    result(1, power(1, odd1, odd2, odd3, odd4))
+    result(2, power(2, sum1, sum2, sum3, sum4))
+    result(3, power(3, odd1, odd2, odd3, odd4))
+    result(4, power(4, sum1, sum2, sum3, sum4))
+    result(5, power(5, odd1, odd2, odd3, odd4))
+    result(6, power(6, sum1, sum2, sum3, sum4))
+    result(7, power(7, odd1, odd2, odd3, odd4) + p(9))
+  }
+
+  @inline(__always)
+  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (y0, y1, y2, y3, y4, y5, y6, y7) = (y(0), y(1), y(2), y(3), y(4), y(5), y(6), y(7))
+    result(0, y0)
+    @inline(__always)
+    func pair(_ place: Int, _ point: Float) {
+      let square = point * point
+      let even = fma(y0, square, fma(y2, square, fma(y4, square, y6)))
+      let odd = fma(y1, square, fma(y3, square, fma(y5, square, y7)))
+      result(place, fma(even, point, odd))
+      result(place + 1, fma(even, -point, odd))
+    }
+    pair(1, 0.5)
+    pair(3, 2)
+    pair(5, 0.875)
+    pair(7, 1.125)
+    result(9, y7)
+  }
+
+  @inline(__always)
+  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+    let (u1, u2, u3, u4, u5, u6, u7, u8) = (u(1), u(2), u(3), u(4), u(5), u(6), u(7), u(8))
+    let (sum1, sum2) = ((u1 + u2) * half, (u3 + u4) * two)
+    let (sum3, sum4) = ((u5 + u6) * less, (u7 + u8) * more)
+    result(0, fma(sum1 + sum2 + (sum3 + sum4), zero, u(0)))
+    let (odd1, odd2) = ((u1 - u2) * (0.5 * half), (u3 - u4) * (2 * two))
+    let (odd3, odd4) = ((u5 - u6) * (0.875 * less), (u7 - u8) * (1.125 * more))
+    result(1, (odd1 + odd2) + (odd3 + odd4))
+    result(2, fma(fma(u(9), 4, sum2), 1.265625, sum4) + fma(sum1 * 0.25, 0.765625, sum3))
+  }
+
+  /// A power of a point: a constant, once it is inlined.
+  @inline(__always)
+  private static func raised(_ point: Float, _ n: Int) -> Float {
+    let square = point * point
+    return switch n {
+    case 1: point
+    case 2: square
+    case 3: square * point
+    case 4: square * square
+    case 5: square * square * point
+    case 6: square * square * square
+    default: square * square * square * point
+    }
+  }
+}
