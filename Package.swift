@@ -1,10 +1,21 @@
 // swift-tools-version: 6.0
+import Foundation
 import PackageDescription
 
-// AVX2 and FMA everywhere, so that SIMD8<Float> is one register and inlined code agrees between modules; bounds checks
-// stay on outside Kernels.
-let vector: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
-let kernel: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3", "-Ounchecked"])]
+/// Whether this machine has x86-64-v4's AVX-512.
+func hasAVX512() -> Bool {
+  let lines = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n") ?? []
+  guard let flags = lines.first(where: { $0.hasPrefix("flags") })?.split(separator: " ") else { return false }
+  return ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"].allSatisfy { flags.contains(Substring($0)) }
+}
+
+// AVX2 and FMA everywhere (x86-64-v3), so that SIMD8<Float> is one register and inlined code agrees between modules; AVX-512
+// (x86-64-v4) where the machine that builds has it. BYOL_DIST_MARCH decides otherwise, for a program that runs elsewhere.
+// Bounds checks stay on outside Kernels.
+let march = Context.environment["BYOL_DIST_MARCH"] ?? (hasAVX512() ? "x86-64-v4" : "x86-64-v3")
+let vector: [SwiftSetting] =
+  [.unsafeFlags(["-Xcc", "-march=\(march)"])] + (march == "x86-64-v4" ? [.define("AVX512")] : [])
+let kernel: [SwiftSetting] = vector + [.unsafeFlags(["-Ounchecked"])]
 
 func floor(_ name: String, _ below: [Target.Dependency], settings: [SwiftSetting] = vector) -> Target {
   .target(name: name, dependencies: below, swiftSettings: settings)

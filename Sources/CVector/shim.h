@@ -3,6 +3,7 @@
 #pragma once
 
 typedef float cvector_float8 __attribute__((ext_vector_type(8)));
+typedef float cvector_float16 __attribute__((ext_vector_type(16)));
 typedef int cvector_int8 __attribute__((ext_vector_type(8)));
 typedef double cvector_double4 __attribute__((ext_vector_type(4)));
 
@@ -18,6 +19,10 @@ CVECTOR_INLINE void cvector_prefetch_write(const void *_Nonnull address) {
 
 /// a * b + c, rounded once.
 CVECTOR_INLINE cvector_float8 cvector_fma8(cvector_float8 a, cvector_float8 b, cvector_float8 c) {
+  return __builtin_elementwise_fma(a, b, c);
+}
+
+CVECTOR_INLINE cvector_float16 cvector_fma16(cvector_float16 a, cvector_float16 b, cvector_float16 c) {
   return __builtin_elementwise_fma(a, b, c);
 }
 

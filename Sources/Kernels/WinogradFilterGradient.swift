@@ -192,8 +192,10 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
       if own.isEmpty { continue }
       Transform.filterGradient(
         inputs: own.count, count: min(range.count * 16, problem.outputChannels - first),
-        u: sum + (own.lowerBound - inputs.lowerBound) * sumRow, rowStride: sumRow, slice: sumSlice, parts: parts,
-        partStride: partStride, gradient: gradient + (own.lowerBound - start) * problem.outputChannels + first,
+        of: Transform.Sums(
+          u: sum + (own.lowerBound - inputs.lowerBound) * sumRow, rowStride: sumRow, slice: sumSlice, parts: parts,
+          partStride: partStride),
+        gradient: gradient + (own.lowerBound - start) * problem.outputChannels + first,
         gradientRow: problem.outputChannels, taps: taps.pointer + phase * Rows.taps * Columns.taps, workspace: space)
     }
   }

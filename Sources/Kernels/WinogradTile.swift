@@ -2,7 +2,7 @@
 /// outputs of an r-tap correlation from n = m + r - 1 products.
 ///
 /// y = A' [(G g) * (B' d)] for inputs d, taps g and outputs y; each function applies one of the matrices to vectors of
-/// eight channels, given by index and taken by index. Interpolation points are 0, infinity (the last) and pairs of
+/// channels, given by index and taken by index. Interpolation points are 0, infinity (the last) and pairs of
 /// opposite sign where there is room, which halves the arithmetic; they are chosen for small error (Barabasz et al.
 /// 2020), measured in single precision against double.
 protocol WinogradTile {
@@ -15,15 +15,15 @@ protocol WinogradTile {
   /// n, products on a side.
   static var side: Int { get }
   /// B' d: n from the inputs.
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void)
   /// G g: n from r.
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void)
   /// A' p: m from n.
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void)
   /// A y: n from m, the adjoint of `output`.
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void)
   /// G' u: r from n, the adjoint of `filter`.
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void)
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void)
 }
 
 extension WinogradTile {
@@ -35,9 +35,7 @@ extension WinogradTile {
 
 /// x + factor * y.
 @inline(__always)
-func fma(_ x: SIMD8<Float>, _ factor: Float, _ y: SIMD8<Float>) -> SIMD8<Float> {
-  x.addingProduct(SIMD8(repeating: factor), y)
-}
+func fma<V: FloatVector>(_ x: V, _ factor: Float, _ y: V) -> V { x.addingProduct(V(repeating: factor), y) }
 
 /// F(2, 3) at 0, 1, -1, infinity.
 enum WinogradTile2: WinogradTile {
@@ -47,7 +45,7 @@ enum WinogradTile2: WinogradTile {
   static var taps: Int { 3 }
 
   @inline(__always)
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
     let (d0, d1, d2, d3) = (d(0), d(1), d(2), d(3))
     result(0, d0 - d2)
     result(1, d1 + d2)
@@ -56,7 +54,7 @@ enum WinogradTile2: WinogradTile {
   }
 
   @inline(__always)
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void) {
     let (g0, g1, g2) = (g(0), g(1), g(2))
     let even = (g0 + g2) * 0.5
     result(0, g0)
@@ -66,14 +64,14 @@ enum WinogradTile2: WinogradTile {
   }
 
   @inline(__always)
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void) {
     let (p1, p2) = (p(1), p(2))
     result(0, p(0) + (p1 + p2))
     result(1, p(3) + (p1 - p2))
   }
 
   @inline(__always)
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void) {
     let (y0, y1) = (y(0), y(1))
     result(0, y0)
     result(1, y0 + y1)
@@ -82,7 +80,7 @@ enum WinogradTile2: WinogradTile {
   }
 
   @inline(__always)
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void) {
     let (u1, u2) = (u(1), u(2))
     let even = (u1 + u2) * 0.5
     result(0, u(0) + even)
@@ -99,7 +97,7 @@ enum WinogradTile3: WinogradTile {
   static var taps: Int { 3 }
 
   @inline(__always)
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
     let (d0, d1, d2, d3, d4) = (d(0), d(1), d(2), d(3), d(4))
     let difference = d3 - d1
     result(0, fma(difference, 2, d0 - d2))
@@ -110,7 +108,7 @@ enum WinogradTile3: WinogradTile {
   }
 
   @inline(__always)
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void) {
     let (g0, g1, g2) = (g(0), g(1), g(2))
     let sum = g0 + g2
     result(0, g0 * 0.5)
@@ -121,7 +119,7 @@ enum WinogradTile3: WinogradTile {
   }
 
   @inline(__always)
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void) {
     let (p1, p2, p3) = (p(1), p(2), p(3))
     let sum = p1 + p2
     result(0, p(0) + (sum + p3))
@@ -130,7 +128,7 @@ enum WinogradTile3: WinogradTile {
   }
 
   @inline(__always)
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void) {
     let (y0, y1, y2) = (y(0), y(1), y(2))
     let sum = y0 + y2
     result(0, y0)
@@ -141,7 +139,7 @@ enum WinogradTile3: WinogradTile {
   }
 
   @inline(__always)
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void) {
     let (u1, u2, u3) = (u(1) * -0.5, u(2) * (-1.0 / 6), u(3) * (1.0 / 6))
     let sum = u1 + u2
     result(0, fma(sum + u3, 0.5, u(0)))
@@ -158,7 +156,7 @@ enum WinogradTile4: WinogradTile {
   static var taps: Int { 3 }
 
   @inline(__always)
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
     let (d1, d2, d3, d4) = (d(1), d(2), d(3), d(4))
     result(0, fma(fma(d4, -2.8125, d2), 1.265625, d(0)))
     let (evenA, oddA) = (fma(d4, -2.25, d2), fma(d3, -2.25, d1))
@@ -171,7 +169,7 @@ enum WinogradTile4: WinogradTile {
   }
 
   @inline(__always)
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void) {
     let (g0, g1, g2) = (g(0), g(1), g(2))
     result(0, g0 * (1 / 1.265625))
     let evenA = fma(g0, 0.5625, g2) * (-1 / 1.8984375)
@@ -186,7 +184,7 @@ enum WinogradTile4: WinogradTile {
   }
 
   @inline(__always)
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void) {
     let (p1, p2, p3, p4) = (p(1), p(2), p(3), p(4))
     let (sumA, differenceA) = (p1 + p2, p1 - p2)
     let (sumB, differenceB) = (p3 + p4, p3 - p4)
@@ -197,7 +195,7 @@ enum WinogradTile4: WinogradTile {
   }
 
   @inline(__always)
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void) {
     let (y0, y1, y2, y3) = (y(0), y(1), y(2), y(3))
     result(0, y0)
     let (evenA, oddA) = (fma(y0, 0.5625, y2), fma(y1 * 0.75, 0.421875, y3))
@@ -210,7 +208,7 @@ enum WinogradTile4: WinogradTile {
   }
 
   @inline(__always)
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void) {
     let (u1, u2, u3, u4) = (u(1), u(2), u(3), u(4))
     let sumA = (u1 + u2) * (-1 / 1.8984375)
     let sumB = (u3 + u4) * (1 / 7.59375)

@@ -7,12 +7,12 @@ enum WinogradTile5: WinogradTile {
   static var taps: Int { 4 }
 
   @inline(__always)
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
     WinogradTile6.input(d, result)
   }
 
   @inline(__always)
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void) {
     let (g0, g1, g2, g3) = (g(0), g(1), g(2), g(3))
     result(0, g0)
     let (even1, odd1) = ((g0 + g2) * (-1 / 4.5), (g1 + g3) * (-1 / 4.5))
@@ -28,7 +28,7 @@ enum WinogradTile5: WinogradTile {
   }
 
   @inline(__always)
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void) {
     let (p1, p2, p3, p4, p5, p6) = (p(1), p(2), p(3), p(4), p(5), p(6))
     let (sum1, sum2, sum3) = (p1 + p2, p3 + p4, p5 + p6)
     let (odd1, odd2, odd3) = (p1 - p2, p3 - p4, p5 - p6)
@@ -40,7 +40,7 @@ enum WinogradTile5: WinogradTile {
   }
 
   @inline(__always)
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void) {
     let (y0, y1, y2, y3, y4) = (y(0), y(1), y(2), y(3), y(4))
     result(0, y0)
     let (even1, odd1) = (y0 + (y2 + y4), y1 + y3)
@@ -56,7 +56,7 @@ enum WinogradTile5: WinogradTile {
   }
 
   @inline(__always)
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void) {
     let (u1, u2, u3, u4, u5, u6) = (u(1), u(2), u(3), u(4), u(5), u(6))
     let (sum1, odd1) = ((u1 + u2) * (-1 / 4.5), (u1 - u2) * (-1 / 4.5))
     let (sum2, odd2) = ((u3 + u4) * (1 / 90), (u3 - u4) * (1 / 90))

@@ -7,7 +7,7 @@ enum WinogradTile8: WinogradTile {
   static var taps: Int { 3 }
 
   @inline(__always)
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
     let (d1, d2, d3, d4, d5, d6, d7, d8) = (d(1), d(2), d(3), d(4), d(5), d(6), d(7), d(8))
     result(0, fma(fma(fma(fma(d8, -6.28125, d6), 10.601806640625, d4), -6.14947509765625, d2), 0.968994140625, d(0)))
     /// A pair of opposite points, where the squares of the others have these elementary symmetric sums.
@@ -38,7 +38,7 @@ enum WinogradTile8: WinogradTile {
   private static var more: Float { 1 / (2 * 1.265625 * (1.265625 - 0.25) * (1.265625 - 4) * (1.265625 - 0.765625)) }
 
   @inline(__always)
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void) {
     let (g0, g1, g2) = (g(0), g(1), g(2))
     result(0, g0 * zero)
     @inline(__always)
@@ -56,15 +56,13 @@ enum WinogradTile8: WinogradTile {
   }
 
   @inline(__always)
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void) {
     let (p1, p2, p3, p4, p5, p6, p7, p8) = (p(1), p(2), p(3), p(4), p(5), p(6), p(7), p(8))
     let (sum1, sum2, sum3, sum4) = (p1 + p2, p3 + p4, p5 + p6, p7 + p8)
     let (odd1, odd2, odd3, odd4) = (p1 - p2, p3 - p4, p5 - p6, p7 - p8)
     /// The sum of the four, each times that power of its point.
     @inline(__always)
-    func power(
-      _ n: Int, _ a: SIMD8<Float>, _ b: SIMD8<Float>, _ c: SIMD8<Float>, _ d: SIMD8<Float>
-    ) -> SIMD8<Float> {
+    func power(_ n: Int, _ a: V, _ b: V, _ c: V, _ d: V) -> V {
       fma(fma(fma(a * raised(0.5, n), raised(0.875, n), c), raised(1.125, n), d), raised(2, n), b)
     }
     result(0, (p(0) + sum1) + (sum2 + (sum3 + sum4)))
@@ -78,7 +76,7 @@ enum WinogradTile8: WinogradTile {
   }
 
   @inline(__always)
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void) {
     let (y0, y1, y2, y3, y4, y5, y6, y7) = (y(0), y(1), y(2), y(3), y(4), y(5), y(6), y(7))
     result(0, y0)
     @inline(__always)
@@ -97,7 +95,7 @@ enum WinogradTile8: WinogradTile {
   }
 
   @inline(__always)
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void) {
     let (u1, u2, u3, u4, u5, u6, u7, u8) = (u(1), u(2), u(3), u(4), u(5), u(6), u(7), u(8))
     let (sum1, sum2) = ((u1 + u2) * half, (u3 + u4) * two)
     let (sum3, sum4) = ((u5 + u6) * less, (u7 + u8) * more)

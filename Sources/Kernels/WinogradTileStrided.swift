@@ -8,12 +8,12 @@ enum WinogradStrided3: WinogradTile {
   static var taps: Int { 2 }
 
   @inline(__always)
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
     WinogradTile2.input(d, result)
   }
 
   @inline(__always)
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void) {
     let (g0, g1) = (g(0), g(1))
     result(0, g0)
     result(1, (g0 + g1) * 0.5)
@@ -22,7 +22,7 @@ enum WinogradStrided3: WinogradTile {
   }
 
   @inline(__always)
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void) {
     let (p1, p2) = (p(1), p(2))
     let sum = p1 + p2
     result(0, p(0) + sum)
@@ -31,7 +31,7 @@ enum WinogradStrided3: WinogradTile {
   }
 
   @inline(__always)
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void) {
     let (y0, y1, y2) = (y(0), y(1), y(2))
     let sum = y0 + y2
     result(0, y0)
@@ -41,7 +41,7 @@ enum WinogradStrided3: WinogradTile {
   }
 
   @inline(__always)
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void) {
     let (u1, u2) = (u(1), u(2))
     result(0, fma(u(0), 0.5, u1 + u2))
     result(1, fma(u(3), 0.5, u1 - u2))
@@ -56,12 +56,12 @@ enum WinogradStrided4: WinogradTile {
   static var taps: Int { 2 }
 
   @inline(__always)
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
     WinogradTile3.input(d, result)
   }
 
   @inline(__always)
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void) {
     let (g0, g1) = (g(0), g(1))
     result(0, g0 * 0.5)
     result(1, (g0 + g1) * -0.5)
@@ -71,7 +71,7 @@ enum WinogradStrided4: WinogradTile {
   }
 
   @inline(__always)
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void) {
     let (p1, p2, p3) = (p(1), p(2), p(3))
     let (sum, difference) = (p1 + p2, p1 - p2)
     result(0, p(0) + (sum + p3))
@@ -81,7 +81,7 @@ enum WinogradStrided4: WinogradTile {
   }
 
   @inline(__always)
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void) {
     let (y0, y1, y2, y3) = (y(0), y(1), y(2), y(3))
     let (even, odd) = (y0 + y2, y1 + y3)
     result(0, y0)
@@ -92,7 +92,7 @@ enum WinogradStrided4: WinogradTile {
   }
 
   @inline(__always)
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void) {
     let (u1, u2, u3) = (u(1) * -0.5, u(2) * (-1.0 / 6), u(3) * (1.0 / 6))
     result(0, fma((u1 + u2) + u3, 0.5, u(0)))
     result(1, fma(u(4) + (u1 - u2), 2, u3))

@@ -20,22 +20,21 @@ enum WinogradTileWhole3: WinogradTile {
   static var side: Int { 4 }
 
   @inline(__always)
-  static func input(_ d: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
     let (d0, d1, d2) = (d(0), d(1), d(2))
     aboutTheMiddle(d0 + d2, 1.5, d0 - d2, 0.5, d1, result)
   }
 
   @inline(__always)
-  static func filter(_ g: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filter<V: FloatVector>(_ g: (Int) -> V, _ result: (Int, V) -> Void) {
     let (g0, g1, g2) = (g(0), g(1), g(2))
     aboutTheMiddle((g2 + g0) * (1.0 / 6), 0.25, (g2 - g0) * 0.5, 0.25, g1, result)
   }
 
   /// The outer two's sum, and then their difference, with a multiple of the middle one added and taken away.
   @inline(__always)
-  private static func aboutTheMiddle(
-    _ sum: SIMD8<Float>, _ a: Float, _ difference: SIMD8<Float>, _ b: Float, _ middle: SIMD8<Float>,
-    _ result: (Int, SIMD8<Float>) -> Void
+  private static func aboutTheMiddle<V: FloatVector>(
+    _ sum: V, _ a: Float, _ difference: V, _ b: Float, _ middle: V, _ result: (Int, V) -> Void
   ) {
     result(0, fma(sum, a, middle))
     result(1, fma(sum, -a, middle))
@@ -44,7 +43,7 @@ enum WinogradTileWhole3: WinogradTile {
   }
 
   @inline(__always)
-  static func output(_ p: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func output<V: FloatVector>(_ p: (Int) -> V, _ result: (Int, V) -> Void) {
     let (p0, p1, p2, p3) = (p(0), p(1), p(2), p(3))
     let (even, odd) = (p0 - p1, p2 - p3)
     result(0, even + odd)
@@ -53,7 +52,7 @@ enum WinogradTileWhole3: WinogradTile {
   }
 
   @inline(__always)
-  static func outputGradient(_ y: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func outputGradient<V: FloatVector>(_ y: (Int) -> V, _ result: (Int, V) -> Void) {
     let (y0, y1, y2) = (y(0), y(1), y(2))
     let (sum, difference) = (y0 + y2, y0 - y2)
     result(0, fma(sum, 1.5, y1))
@@ -63,7 +62,7 @@ enum WinogradTileWhole3: WinogradTile {
   }
 
   @inline(__always)
-  static func filterGradient(_ u: (Int) -> SIMD8<Float>, _ result: (Int, SIMD8<Float>) -> Void) {
+  static func filterGradient<V: FloatVector>(_ u: (Int) -> V, _ result: (Int, V) -> Void) {
     let (u0, u1, u2, u3) = (u(0), u(1), u(2), u(3))
     let (sum, difference) = ((u0 + u1) * (1.0 / 6), (u2 + u3) * 0.5)
     result(0, sum - difference)

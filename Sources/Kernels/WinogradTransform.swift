@@ -20,7 +20,7 @@ struct WinogradView {
 /// products of one tile fall into the same few cache sets.
 func oddLines(_ floats: Int) -> Int { ((floats + 15) / 16 | 1) * 16 }
 
-/// The transforms in two dimensions, on eight channels at a time, for a range of tiles: one tile's transforms along the
+/// The transforms in two dimensions, on a vector of channels at a time, for a range of tiles: one tile's transforms along the
 /// columns of the map, and those of the same or another tile, of as many taps, along its rows.
 enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
   /// Products of a tile.
@@ -28,7 +28,7 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
   static var points: Int { Rows.side * Columns.side }
 
   /// What a thread needs: an intermediate tile, one row of zeros for what lies outside the map, and a tile's addresses.
-  static func workspaceFloats(channels: Int) -> Int { points * 8 + oddLines(channels + 8) + 2 * points }
+  static func workspaceFloats(channels: Int) -> Int { points * 16 + oddLines(channels + 8) + 2 * points }
 
   /// v[point][tile][channels] = B' d B for the tiles of the range; `rowStride` and `slice` are v's distances in floats.
   /// Channels are filled up with zeros to a multiple of eight.
@@ -37,18 +37,19 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     slice: Int, workspace: UnsafeMutablePointer<Float>
   ) {
     let (height, width, channels) = (Rows.inputs, Columns.inputs, view.channels)
-    let zeros = workspace + points * 8
+    let (line, pixel) = (view.stride * view.width * channels, view.stride * channels)
+    let zeros = workspace + points * 16
     zeros.update(repeating: 0, count: channels + 8)
     let places = UnsafeMutableRawPointer(zeros + oddLines(channels + 8))
       .bindMemory(to: UnsafePointer<Float>.self, capacity: points)
     for tile in tiles {
       let (image, y, x) = view.place(tile)
       let corner = map + image * view.height * view.width * channels
+      let target = v + (tile - tiles.lowerBound) * rowStride
       let (below, right) = (y + (height - 1) * view.stride, x + (width - 1) * view.stride)
       if y >= 0 && x >= 0 && below < view.height && right < view.width {
-        let (line, pixel) = (view.stride * view.width * channels, view.stride * channels)
         let first = corner + (y * view.width + x) * channels
-        for i in 0..<height { for j in 0..<width { places[i * width + j] = first + (i * line + j * pixel) } }
+        square(channels, target, slice, workspace) { i, j in first + (i * line + j * pixel) }
       } else {
         for i in 0..<height {
           let row = y + i * view.stride
@@ -59,33 +60,48 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
             places[i * width + j] = valid ? corner + (row * view.width + column) * channels : UnsafePointer(zeros)
           }
         }
-      }
-      let target = v + (tile - tiles.lowerBound) * rowStride
-      for channel in Swift.stride(from: 0, to: channels & ~7, by: 8) {
-        if channel & 8 == 0 {
-          for point in 0..<points { prefetchForWriting(target + channel + point * slice) }
-        }
-        square({ load8(places[$0] + channel) }, { store8($1, target + channel + $0 * slice) }, workspace)
-      }
-      if channels & 7 != 0 {
-        let channel = channels & ~7
-        square(
-          { loadFirst(channels & 7, places[$0] + channel) }, { store8($1, target + channel + $0 * slice) }, workspace)
+        square(channels, target, slice, workspace) { i, j in places[i * width + j] }
       }
     }
   }
 
-  /// B' d B of one tile of eight channels.
+  /// B' d B of one tile, whose pixels are at the places.
   @inline(__always)
   private static func square(
-    _ load: (Int) -> SIMD8<Float>, _ store: (Int, SIMD8<Float>) -> Void, _ workspace: UnsafeMutablePointer<Float>
+    _ channels: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int, _ workspace: UnsafeMutablePointer<Float>,
+    _ place: (Int, Int) -> UnsafePointer<Float>
+  ) {
+    var channel = 0
+    if SIMD16<Float>.areWide {
+      while channel + 16 <= channels {
+        square({ SIMD16<Float>.load(place($0, $1) + channel) }, target + channel, slice, workspace)
+        channel += 16
+      }
+    }
+    while channel + 8 <= channels {
+      // Both halves of each line that is written.
+      if channel & 8 == 0 { for point in 0..<points { prefetchForWriting(target + channel + point * slice) } }
+      square({ SIMD8<Float>.load(place($0, $1) + channel) }, target + channel, slice, workspace)
+      channel += 8
+    }
+    if channel < channels {
+      square({ loadFirst(channels - channel, place($0, $1) + channel) }, target + channel, slice, workspace)
+    }
+  }
+
+  /// B' d B of one tile and a vector of channels.
+  @inline(__always)
+  private static func square<V: FloatVector>(
+    _ load: (Int, Int) -> V, _ target: UnsafeMutablePointer<Float>, _ slice: Int,
+    _ workspace: UnsafeMutablePointer<Float>
   ) {
     let width = Columns.inputs
     for j in 0..<width {
-      Rows.input({ load($0 * width + j) }, { store8($1, workspace + ($0 * width + j) * 8) })
+      Rows.input({ load($0, j) }, { $1.store(workspace + ($0 * width + j) * V.lanes) })
     }
     for i in 0..<Rows.side {
-      Columns.input({ load8(workspace + (i * width + $0) * 8) }, { store(i * Columns.side + $0, $1) })
+      Columns.input(
+        { V.load(workspace + (i * width + $0) * V.lanes) }, { $1.store(target + (i * Columns.side + $0) * slice) })
     }
   }
 
@@ -95,53 +111,63 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     _ view: WinogradView, tiles: Range<Int>, first: Int, count: Int, p: UnsafePointer<Float>, rowStride: Int,
     slice: Int, map: UnsafeMutablePointer<Float>, accumulate: Bool, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (n, pixel) = (Columns.side, view.stride * view.channels)
+    let pixel = view.stride * view.channels
     for tile in tiles {
       let (image, y, x) = view.place(tile)
       let source = p + (tile - tiles.lowerBound) * rowStride
-      let corner = map + ((image * view.height + y) * view.width + x) * view.channels + first
-      let height = min(Rows.outputs, (view.height - y + view.stride - 1) / view.stride)
-      let width = min(Columns.outputs, (view.width - x + view.stride - 1) / view.stride)
-      for channel in Swift.stride(from: 0, to: count, by: 8) {
-        if channel & 8 == 0 {
-          for i in 0..<Rows.outputs {
-            let line = corner + i * view.width * pixel + channel
-            for j in 0..<Columns.outputs { prefetch(line + j * pixel) }
-          }
+      let part = MapTile(
+        corner: map + ((image * view.height + y) * view.width + x) * view.channels + first,
+        line: view.width * pixel, pixel: pixel,
+        height: min(Rows.outputs, (view.height - y + view.stride - 1) / view.stride),
+        width: min(Columns.outputs, (view.width - x + view.stride - 1) / view.stride))
+      for channel in Swift.stride(from: 0, to: count, by: 16) {
+        for i in 0..<Rows.outputs {
+          let line = part.corner + i * part.line + channel
+          for j in 0..<Columns.outputs { prefetch(line + j * pixel) }
         }
-        for j in 0..<n {
-          Rows.output(
-            { load8(source + channel + ($0 * n + j) * slice) }, { store8($1, workspace + ($0 * n + j) * 8) })
+        if SIMD16<Float>.areWide && channel + 16 <= count {
+          output(SIMD16<Float>.self, source + channel, slice, part, channel, lanes: 16, accumulate, workspace)
+          continue
         }
-        write(
-          workspace, corner + channel, line: view.width * pixel, pixel: pixel, height: height, width: width,
-          lanes: min(8, count - channel), accumulate: accumulate)
+        for half in Swift.stride(from: channel, to: min(channel + 16, count), by: 8) {
+          output(
+            SIMD8<Float>.self, source + half, slice, part, half, lanes: min(8, count - half), accumulate, workspace)
+        }
       }
     }
   }
 
-  /// The second half of `output`: the rows of one tile of eight channels from the workspace to the map, whose lines and
-  /// pixels are so many floats apart; without a question asked where all of the tile lies inside it.
+  /// Where a tile of outputs goes: its first pixel, the floats from a line and a pixel to the next, and the rows and columns
+  /// that lie inside the map.
+  private struct MapTile {
+    let corner: UnsafeMutablePointer<Float>
+    let line, pixel, height, width: Int
+  }
+
+  /// A' p A of one tile and a vector of channels, without a question asked where all of the tile lies inside the map.
   @inline(__always)
-  private static func write(
-    _ workspace: UnsafePointer<Float>, _ corner: UnsafeMutablePointer<Float>, line: Int, pixel: Int, height: Int,
-    width: Int, lanes: Int, accumulate: Bool
+  private static func output<V: FloatVector>(
+    _: V.Type, _ source: UnsafePointer<Float>, _ slice: Int, _ part: MapTile, _ channel: Int, lanes: Int,
+    _ accumulate: Bool, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let n = Columns.side
-    let isWhole = height == Rows.outputs && width == Columns.outputs && lanes == 8
-    for i in 0..<max(height, 0) {
-      let target = corner + i * line
-      if isWhole && !accumulate {
-        Columns.output({ load8(workspace + (i * n + $0) * 8) }, { store8($1, target + $0 * pixel) })
-      } else if isWhole {
-        Columns.output(
-          { load8(workspace + (i * n + $0) * 8) },
-          { store8(load8(target + $0 * pixel) + $1, target + $0 * pixel) })
-      } else {
-        Columns.output(
-          { load8(workspace + (i * n + $0) * 8) },
-          { j, value in if j < width { put(value, target + j * pixel, lanes: lanes, accumulate: accumulate) } })
+    for j in 0..<n {
+      Rows.output({ V.load(source + ($0 * n + j) * slice) }, { $1.store(workspace + ($0 * n + j) * V.lanes) })
+    }
+    @inline(__always)
+    func row(_ i: Int, _ result: (UnsafeMutablePointer<Float>, Int, V) -> Void) {
+      let target = part.corner + channel + i * part.line
+      Columns.output(
+        { V.load(workspace + (i * n + $0) * V.lanes) }, { result(target + $0 * part.pixel, $0, $1) })
+    }
+    if part.height < Rows.outputs || part.width < Columns.outputs || lanes < V.lanes {
+      for i in 0..<max(part.height, 0) {
+        row(i) { if $1 < part.width { put($2, $0, lanes: lanes, accumulate: accumulate) } }
       }
+    } else if accumulate {
+      for i in 0..<Rows.outputs { row(i) { (V.load($0) + $2).store($0) } }
+    } else {
+      for i in 0..<Rows.outputs { row(i) { $2.store($0) } }
     }
   }
 
@@ -151,36 +177,49 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     _ view: WinogradView, tiles: Range<Int>, first: Int, count: Int, map: UnsafePointer<Float>,
     z: UnsafeMutablePointer<Float>, panelStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (n, channels) = (Columns.side, view.channels)
+    let (pixel, line) = (view.channels, view.width * view.channels)
     for tile in tiles {
       let (image, y, x) = view.place(tile)
-      let corner = map + ((image * view.height + y) * view.width + x) * channels + first
+      let corner = map + ((image * view.height + y) * view.width + x) * pixel + first
       let (height, width) = (min(Rows.outputs, view.height - y), min(Columns.outputs, view.width - x))
+      let isInside = height == Rows.outputs && width == Columns.outputs
       let row = z + (tile - tiles.lowerBound) * 16
-      for channel in Swift.stride(from: 0, to: (count + 15) / 16 * 16, by: 8) {
-        let lanes = min(8, count - channel)
-        let target = row + channel / 16 * panelStride + channel % 16
-        if height == Rows.outputs && width == Columns.outputs && lanes == 8 {
-          for j in 0..<Columns.outputs {
-            let column = corner + j * channels + channel
-            Rows.outputGradient(
-              { load8(column + $0 * view.width * channels) }, { store8($1, workspace + ($0 * n + j) * 8) })
-          }
-        } else {
-          for j in 0..<Columns.outputs {
-            Rows.outputGradient(
-              { i in
-                guard i < height, j < width, lanes > 0 else { return SIMD8(repeating: 0) }
-                let source = corner + (i * view.width + j) * channels + channel
-                return lanes == 8 ? load8(source) : loadFirst(lanes, source)
-              }, { store8($1, workspace + ($0 * n + j) * 8) })
-          }
+      for channel in Swift.stride(from: 0, to: count, by: 16) {
+        let target = row + channel / 16 * panelStride
+        if SIMD16<Float>.areWide && isInside && channel + 16 <= count {
+          outputGradient({ SIMD16<Float>.load(corner + channel + ($0 * line + $1 * pixel)) }, target, slice, workspace)
+          continue
         }
-        for i in 0..<Rows.side {
-          Columns.outputGradient(
-            { load8(workspace + (i * n + $0) * 8) }, { store8($1, target + (i * n + $0) * slice) })
+        for half in Swift.stride(from: channel, to: channel + 16, by: 8) {
+          let (lanes, target) = (min(8, count - half), target + (half - channel))
+          if isInside && lanes == 8 {
+            outputGradient({ SIMD8<Float>.load(corner + half + ($0 * line + $1 * pixel)) }, target, slice, workspace)
+            continue
+          }
+          outputGradient(
+            { i, j -> SIMD8<Float> in
+              guard i < height, j < width, lanes > 0 else { return SIMD8<Float>(repeating: 0) }
+              let source = corner + half + (i * line + j * pixel)
+              return lanes == 8 ? SIMD8<Float>.load(source) : loadFirst(lanes, source)
+            }, target, slice, workspace)
         }
       }
+    }
+  }
+
+  /// A y A' of one tile and a vector of channels.
+  @inline(__always)
+  private static func outputGradient<V: FloatVector>(
+    _ load: (Int, Int) -> V, _ target: UnsafeMutablePointer<Float>, _ slice: Int,
+    _ workspace: UnsafeMutablePointer<Float>
+  ) {
+    let n = Columns.side
+    for j in 0..<Columns.outputs {
+      Rows.outputGradient({ load($0, j) }, { $1.store(workspace + ($0 * n + j) * V.lanes) })
+    }
+    for i in 0..<Rows.side {
+      Columns.outputGradient(
+        { V.load(workspace + (i * n + $0) * V.lanes) }, { $1.store(target + (i * n + $0) * slice) })
     }
   }
 
@@ -192,80 +231,110 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     count: Int, g: UnsafePointer<Float>, rowStride: Int, tapStride: Int, u: UnsafeMutablePointer<Float>, slice: Int,
     workspace: UnsafeMutablePointer<Float>
   ) {
-    let (n, r) = (Columns.side, Columns.taps)
     for k in 0..<count {
-      let (source, target) = (g + k * rowStride, u + k * 16)
-      // Both halves of a cache line at once: the taps lie a multiple of 4096 bytes apart in large filters, in one set
-      // of the first-level cache, and would push each other out in between.
+      let source = g + k * rowStride
+      // The taps lie a multiple of 4096 bytes apart in large filters, in one set of the first-level cache, and push each
+      // other out: they are asked for in time.
       let later = k + 3 < count ? source + 3 * rowStride : source + 16 + (3 - count) * rowStride
-      for j in 0..<r {
-        for i in 0..<Rows.taps { prefetch(later + (i * r + j) * tapStride) }
-        for half in 0..<2 {
-          Rows.filter(
-            { load8(source + half * 8 + ($0 * r + j) * tapStride) },
-            { store8($1, workspace + (($0 * r + j) * 2 + half) * 8) })
-        }
+      if SIMD16<Float>.areWide {
+        filter(SIMD16<Float>.self, source, later, tapStride, u + k * 16, slice, workspace)
+      } else {
+        filter(SIMD8<Float>.self, source, later, tapStride, u + k * 16, slice, workspace)
       }
-      for i in 0..<Rows.side {
-        for half in 0..<2 {
-          Columns.filter(
-            { load8(workspace + ((i * r + $0) * 2 + half) * 8) },
-            { store8($1, target + half * 8 + (i * n + $0) * slice) })
+    }
+  }
+
+  /// G g G' for 16 channels, of whose cache lines both vectors are taken at once.
+  @inline(__always)
+  private static func filter<V: FloatVector>(
+    _: V.Type, _ source: UnsafePointer<Float>, _ later: UnsafePointer<Float>, _ tapStride: Int,
+    _ target: UnsafeMutablePointer<Float>, _ slice: Int, _ workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (n, r) = (Columns.side, Columns.taps)
+    for j in 0..<r {
+      for i in 0..<Rows.taps { prefetch(later + (i * r + j) * tapStride) }
+      for part in Swift.stride(from: 0, to: 16, by: V.lanes) {
+        Rows.filter(
+          { V.load(source + part + ($0 * r + j) * tapStride) }, { $1.store(workspace + ($0 * r + j) * 16 + part) })
+      }
+    }
+    for i in 0..<Rows.side {
+      for part in Swift.stride(from: 0, to: 16, by: V.lanes) {
+        Columns.filter(
+          { V.load(workspace + (i * r + $0) * 16 + part) }, { $1.store(target + part + (i * n + $0) * slice) })
+      }
+    }
+  }
+
+  /// Sums of products, transformed or to be transformed back: u[point][input][..] is the sum of `parts` partial sums
+  /// `partStride` apart.
+  struct Sums {
+    let u: UnsafePointer<Float>
+    let rowStride, slice: Int
+    let parts, partStride: Int
+  }
+
+  /// gradient[tap] + first.. = G' u G for `inputs` input channels and `count` output channels, with rows of the gradient
+  /// `gradientRow` apart, and taps[i][j] the place of a tap in it, or below zero for none.
+  static func filterGradient(
+    inputs: Int, count: Int, of sums: Sums, gradient: UnsafeMutablePointer<Float>, gradientRow: Int,
+    taps: UnsafePointer<Int>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    for input in 0..<inputs {
+      for line in Swift.stride(from: 0, to: count, by: 16) {
+        let source = sums.u + input * sums.rowStride + line
+        let target = gradient + input * gradientRow + line
+        for tap in 0..<Rows.taps * Columns.taps where taps[tap] >= 0 { prefetch(target + taps[tap]) }
+        let channels = min(16, count - line)
+        if SIMD16<Float>.areWide && channels == 16 {
+          filterGradient(SIMD16<Float>.self, source, sums, target, channels, taps, workspace)
+        } else {
+          filterGradient(SIMD8<Float>.self, source, sums, target, channels, taps, workspace)
         }
       }
     }
   }
 
-  /// gradient[tap] + first.. = G' u G for `inputs` input channels and `count` output channels, with u[point][input][..]
-  /// being the sum of `parts` partial sums `partStride` apart, rows of the gradient `gradientRow` apart, and taps[i][j]
-  /// the place of a tap in it, or below zero for none.
-  static func filterGradient(
-    inputs: Int, count: Int, u: UnsafePointer<Float>, rowStride: Int, slice: Int, parts: Int, partStride: Int,
-    gradient: UnsafeMutablePointer<Float>, gradientRow: Int, taps: UnsafePointer<Int>,
-    workspace: UnsafeMutablePointer<Float>
+  /// G' u G for up to 16 channels; as in `filter`, both vectors of a cache line at once.
+  @inline(__always)
+  private static func filterGradient<V: FloatVector>(
+    _: V.Type, _ source: UnsafePointer<Float>, _ sums: Sums, _ target: UnsafeMutablePointer<Float>, _ channels: Int,
+    _ taps: UnsafePointer<Int>, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (n, r) = (Columns.side, Columns.taps)
-    for input in 0..<inputs {
-      // As in `filter`, both vectors of a cache line at once, and the lines of the taps asked for in time.
-      for line in Swift.stride(from: 0, to: count, by: 16) {
-        let target = gradient + input * gradientRow + line
-        let vectors = min(2, (count - line + 7) / 8)
-        for tap in 0..<Rows.taps * r where taps[tap] >= 0 { prefetch(target + taps[tap]) }
-        for half in 0..<vectors {
-          let source = u + input * rowStride + line + half * 8
-          for j in 0..<n {
-            Rows.filterGradient(
-              { i in
-                var sum = load8(source + (i * n + j) * slice)
-                if parts > 1 {
-                  for part in 1..<parts { sum += load8(source + part * partStride + (i * n + j) * slice) }
-                }
-                return sum
-              }, { store8($1, workspace + (($0 * n + j) * 2 + half) * 8) })
-          }
-        }
-        for i in 0..<Rows.taps {
-          for half in 0..<vectors {
-            let lanes = min(8, count - line - half * 8)
-            Columns.filterGradient(
-              { load8(workspace + ((i * n + $0) * 2 + half) * 8) },
-              { j, value in
-                let tap = taps[i * r + j]
-                if tap >= 0 { put(value, target + half * 8 + tap, lanes: lanes, accumulate: false) }
-              })
-          }
-        }
+    for j in 0..<n {
+      for part in Swift.stride(from: 0, to: channels, by: V.lanes) {
+        Rows.filterGradient(
+          { i in
+            let place = source + part + (i * n + j) * sums.slice
+            var sum = V.load(place)
+            if sums.parts > 1 {
+              for other in 1..<sums.parts { sum = sum + V.load(place + other * sums.partStride) }
+            }
+            return sum
+          }, { $1.store(workspace + ($0 * n + j) * 16 + part) })
+      }
+    }
+    for i in 0..<Rows.taps {
+      for part in Swift.stride(from: 0, to: channels, by: V.lanes) {
+        let lanes = min(V.lanes, channels - part)
+        Columns.filterGradient(
+          { V.load(workspace + (i * n + $0) * 16 + part) },
+          { j, value in
+            let tap = taps[i * r + j]
+            if tap >= 0 { put(value, target + part + tap, lanes: lanes, accumulate: false) }
+          })
       }
     }
   }
 
   /// Writes or adds the first `lanes` of a vector.
   @inline(__always)
-  private static func put(
-    _ value: SIMD8<Float>, _ target: UnsafeMutablePointer<Float>, lanes: Int, accumulate: Bool
+  private static func put<V: FloatVector>(
+    _ value: V, _ target: UnsafeMutablePointer<Float>, lanes: Int, accumulate: Bool
   ) {
-    if lanes == 8 {
-      store8(accumulate ? load8(target) + value : value, target)
+    if lanes == V.lanes {
+      (accumulate ? V.load(target) + value : value).store(target)
     } else {
       for lane in 0..<lanes { target[lane] = accumulate ? target[lane] + value[lane] : value[lane] }
     }
