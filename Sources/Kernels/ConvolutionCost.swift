@@ -36,7 +36,7 @@ enum ConvolutionCost {
   /// A matrix product by register tiles: 16 products a cycle, some cycles to begin and end a tile.
   private static func product(rows: Int, depth: Int, columns: Int) -> Double {
     let tiles = Double((rows + 5) / 6 * ((columns + 15) / 16))
-    return tiles * (6 * Double(depth) + 40)
+    return tiles * (6 * Double(depth) + 24)
   }
 
   /// Winograd's algorithm with tiles of so many rows and columns of outputs.
@@ -54,7 +54,7 @@ enum ConvolutionCost {
     // Vectors of eight channels that a transform moves; what each takes is measured, and is mostly traffic between the
     // caches. Large tiles round more: they have to win clearly.
     let vectors = Double(tiles * points) * (inputs + outs) + Double(points * shape.inputChannels) * phases * outs
-    let cyclesOfVector = shape.stride == 1 ? 8.0 : 6.0
+    let cyclesOfVector = shape.stride == 1 ? 8.0 : 4.0
     let handicap = rows >= 6 ? 1.05 : 1
     return handicap
       * (reaching * product(rows: tiles, depth: shape.inputChannels, columns: shape.outputChannels)
