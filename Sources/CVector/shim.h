@@ -5,7 +5,9 @@
 typedef float cvector_float8 __attribute__((ext_vector_type(8)));
 typedef float cvector_float16 __attribute__((ext_vector_type(16)));
 typedef int cvector_int8 __attribute__((ext_vector_type(8)));
+typedef int cvector_int16 __attribute__((ext_vector_type(16)));
 typedef double cvector_double4 __attribute__((ext_vector_type(4)));
+typedef double cvector_double8 __attribute__((ext_vector_type(8)));
 
 #define CVECTOR_INLINE static inline __attribute__((always_inline))
 
@@ -30,9 +32,17 @@ CVECTOR_INLINE cvector_double4 cvector_fma4(cvector_double4 a, cvector_double4 b
   return __builtin_elementwise_fma(a, b, c);
 }
 
+CVECTOR_INLINE cvector_double8 cvector_fma8_double(cvector_double8 a, cvector_double8 b, cvector_double8 c) {
+  return __builtin_elementwise_fma(a, b, c);
+}
+
 /// The value, but +0 in the lanes where `sign` is zero or below.
 CVECTOR_INLINE cvector_float8 cvector_positive8(cvector_float8 value, cvector_float8 sign) {
   return (cvector_float8)((cvector_int8)value & ~(cvector_int8)(sign <= 0.0f));
+}
+
+CVECTOR_INLINE cvector_float16 cvector_positive16(cvector_float16 value, cvector_float16 sign) {
+  return (cvector_float16)((cvector_int16)value & ~(cvector_int16)(sign <= 0.0f));
 }
 
 /// All bits in the lanes where a > b.
@@ -55,4 +65,13 @@ CVECTOR_INLINE cvector_double4 cvector_widen_low(cvector_float8 value) {
 
 CVECTOR_INLINE cvector_double4 cvector_widen_high(cvector_float8 value) {
   return __builtin_convertvector(value.hi, cvector_double4);
+}
+
+/// The first eight lanes, and the last eight, in double precision.
+CVECTOR_INLINE cvector_double8 cvector_widen_low8(cvector_float16 value) {
+  return __builtin_convertvector(value.lo, cvector_double8);
+}
+
+CVECTOR_INLINE cvector_double8 cvector_widen_high8(cvector_float16 value) {
+  return __builtin_convertvector(value.hi, cvector_double8);
 }

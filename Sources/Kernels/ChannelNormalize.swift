@@ -65,21 +65,28 @@ public enum ChannelNormalize {
     _ meanGradient: UnsafePointer<Float>, _ meanProduct: UnsafePointer<Float>, _ masked: Bool,
     _ output: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ channels: Int
   ) {
-    let whole = channels & ~7
     for r in rows {
       let base = r * channels
-      var c = 0
-      while c < whole {
-        let shifted = load8(x + base + c) - load8(affine.mean + c)
-        var g = load8(gradient + base + c)
+      @inline(__always)
+      func some<V: FloatVector>(_: V.Type, _ c: Int) {
+        let shifted = V.load(x + base + c) - V.load(affine.mean + c)
+        var g = V.load(gradient + base + c)
         if masked {
-          let activation = load8(affine.beta + c).addingProduct(shifted, load8(affine.scale + c))
+          let activation = V.load(affine.beta + c).addingProduct(shifted, V.load(affine.scale + c))
           g = g.wherePositive(activation)
         }
-        if weighs { g *= load8(gamma + c) }
-        let hat = shifted * load8(affine.inverse + c)
-        let centred = g - load8(meanGradient + c) - hat * load8(meanProduct + c)
-        store8(centred * load8(factor + c), output + base + c)
+        if weighs { g = g * V.load(gamma + c) }
+        let hat = shifted * V.load(affine.inverse + c)
+        let centred = g - V.load(meanGradient + c) - hat * V.load(meanProduct + c)
+        (centred * V.load(factor + c)).store(output + base + c)
+      }
+      var c = 0
+      while SIMD16<Float>.areWide && c + 16 <= channels {
+        some(SIMD16<Float>.self, c)
+        c += 16
+      }
+      while c + 8 <= channels {
+        some(SIMD8<Float>.self, c)
         c += 8
       }
       while c < channels {
@@ -99,16 +106,23 @@ public enum ChannelNormalize {
     _ x: UnsafePointer<Float>, _ affine: ChannelAffine, _ residual: UnsafePointer<Float>, _ adds: Bool, _ relu: Bool,
     _ output: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ channels: Int
   ) {
-    let whole = channels & ~7
     for r in rows {
       let base = r * channels
-      var c = 0
-      while c < whole {
-        let centred = load8(x + base + c) - load8(affine.mean + c)
-        var value = load8(affine.beta + c).addingProduct(centred, load8(affine.scale + c))
-        if adds { value += load8(residual + base + c) }
+      @inline(__always)
+      func some<V: FloatVector>(_: V.Type, _ c: Int) {
+        let centred = V.load(x + base + c) - V.load(affine.mean + c)
+        var value = V.load(affine.beta + c).addingProduct(centred, V.load(affine.scale + c))
+        if adds { value = value + V.load(residual + base + c) }
         if relu { value = value.wherePositive(value) }
-        store8(value, output + base + c)
+        value.store(output + base + c)
+      }
+      var c = 0
+      while SIMD16<Float>.areWide && c + 16 <= channels {
+        some(SIMD16<Float>.self, c)
+        c += 16
+      }
+      while c + 8 <= channels {
+        some(SIMD8<Float>.self, c)
         c += 8
       }
       while c < channels {

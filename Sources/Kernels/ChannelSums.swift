@@ -74,35 +74,55 @@ public enum ChannelSums {
     _ squares: UnsafeMutablePointer<Double>
   ) {
     let block = blockRows(channels, atLeast: 8)
-    let whole = channels & ~7
     var low = rows.lowerBound
     while low < rows.upperBound {
-      let high = min(low + block, rows.upperBound)
+      let range = low..<min(low + block, rows.upperBound)
       var c = 0
-      while c < whole {
-        var sum = SIMD8<Double>.zero
-        var square = SIMD8<Double>.zero
-        var p = x + low * channels + c
-        for _ in low..<high {
-          let value = load8(p).widened
-          sum += value
-          square = square.addingProduct(value, value)
-          p += channels
+      if SIMD16<Float>.areWide {
+        while c + 64 <= channels {
+          moments(ManyLanes.self, x, range, channels, c, sums, squares)
+          c += 64
         }
-        accumulate(sum, sums + c)
-        accumulate(square, squares + c)
+        while c + 16 <= channels {
+          moments(SIMD16<Float>.self, x, range, channels, c, sums, squares)
+          c += 16
+        }
+      }
+      while c + 8 <= channels {
+        moments(SIMD8<Float>.self, x, range, channels, c, sums, squares)
         c += 8
       }
       while c < channels {
-        for r in low..<high {
+        for r in range {
           let value = Double(x[r * channels + c])
           sums[c] += value
           squares[c] += value * value
         }
         c += 1
       }
-      low = high
+      low = range.upperBound
     }
+  }
+
+  /// Channels whose sums the registers of AVX-512 hold: with as many, memory is read in order.
+  private typealias ManyLanes = Two<Two<SIMD16<Float>>>
+
+  @inline(__always)
+  private static func moments<V: FloatVector>(
+    _: V.Type, _ x: UnsafePointer<Float>, _ rows: Range<Int>, _ channels: Int, _ c: Int,
+    _ sums: UnsafeMutablePointer<Double>, _ squares: UnsafeMutablePointer<Double>
+  ) {
+    var sum = V.Wide.zero
+    var square = V.Wide.zero
+    var p = x + rows.lowerBound * channels + c
+    for _ in rows {
+      let value = V.load(p).widened
+      sum = sum + value
+      square = square.addingProduct(value, value)
+      p += channels
+    }
+    (V.Wide.load(sums + c) + sum).store(sums + c)
+    (V.Wide.load(squares + c) + square).store(squares + c)
   }
 
   @inline(__always)
@@ -112,43 +132,34 @@ public enum ChannelSums {
     _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>
   ) {
     let block = blockRows(channels, atLeast: 4)
-    let whole = channels & ~7
-    let masked = recompute || output != nil
     var low = rows.lowerBound
     while low < rows.upperBound {
-      let high = min(low + block, rows.upperBound)
+      let range = low..<min(low + block, rows.upperBound)
+      @inline(__always)
+      func add<V: FloatVector>(_: V.Type, _ c: Int) {
+        backward(V.self, gradient, x, output, recompute, affine, range, channels, c, sums, products)
+      }
       var c = 0
-      while c < whole {
-        let mean = load8(affine.mean + c)
-        let inverse = load8(affine.inverse + c)
-        let scale = load8(affine.scale + c)
-        let beta = load8(affine.beta + c)
-        var sum = SIMD8<Double>.zero
-        var product = SIMD8<Double>.zero
-        var at = low * channels + c
-        for _ in low..<high {
-          var g = load8(gradient + at)
-          let centred = load8(x + at) - mean
-          if masked {
-            let activation = recompute ? beta.addingProduct(centred, scale) : load8(output! + at)
-            g = g.wherePositive(activation)
-            if !recompute { store8(g, gradient + at) }
-          }
-          let wide = g.widened
-          sum += wide
-          product = product.addingProduct(wide, (centred * inverse).widened)
-          at += channels
+      if SIMD16<Float>.areWide {
+        while c + 64 <= channels {
+          add(ManyLanes.self, c)
+          c += 64
         }
-        accumulate(sum, sums + c)
-        accumulate(product, products + c)
+        while c + 16 <= channels {
+          add(SIMD16<Float>.self, c)
+          c += 16
+        }
+      }
+      while c + 8 <= channels {
+        add(SIMD8<Float>.self, c)
         c += 8
       }
       while c < channels {
-        for r in low..<high {
+        for r in range {
           let at = r * channels + c
           let centred = x[at] - affine.mean[c]
           var g = gradient[at]
-          if masked {
+          if recompute || output != nil {
             let activation = recompute ? affine.beta[c].addingProduct(centred, affine.scale[c]) : output![at]
             if activation <= 0 { g = 0 }
             if !recompute { gradient[at] = g }
@@ -158,14 +169,38 @@ public enum ChannelSums {
         }
         c += 1
       }
-      low = high
+      low = range.upperBound
     }
   }
 
   @inline(__always)
-  private static func accumulate(_ value: SIMD8<Double>, _ p: UnsafeMutablePointer<Double>) {
-    let raw = UnsafeMutableRawPointer(p)
-    raw.storeBytes(of: raw.loadUnaligned(as: SIMD8<Double>.self) + value, as: SIMD8<Double>.self)
+  private static func backward<V: FloatVector>(
+    _: V.Type, _ gradient: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ output: UnsafePointer<Float>?,
+    _ recompute: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int, _ c: Int,
+    _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>
+  ) {
+    let mean = V.load(affine.mean + c)
+    let inverse = V.load(affine.inverse + c)
+    let scale = V.load(affine.scale + c)
+    let beta = V.load(affine.beta + c)
+    var sum = V.Wide.zero
+    var product = V.Wide.zero
+    var at = rows.lowerBound * channels + c
+    for _ in rows {
+      var g = V.load(gradient + at)
+      let centred = V.load(x + at) - mean
+      if recompute || output != nil {
+        let activation = recompute ? beta.addingProduct(centred, scale) : V.load(output! + at)
+        g = g.wherePositive(activation)
+        if !recompute { g.store(gradient + at) }
+      }
+      let wide = g.widened
+      sum = sum + wide
+      product = product.addingProduct(wide, (centred * inverse).widened)
+      at += channels
+    }
+    (V.Wide.load(sums + c) + sum).store(sums + c)
+    (V.Wide.load(products + c) + product).store(products + c)
   }
 }
 

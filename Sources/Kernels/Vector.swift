@@ -28,57 +28,6 @@ func prefetch(_ p: UnsafeMutablePointer<Float>) { cvector_prefetch(p) }
 @inline(__always)
 func prefetchForWriting(_ p: UnsafeMutablePointer<Float>) { cvector_prefetch_write(p) }
 
-/// Floats that kernels compute with side by side, of eight or sixteen lanes.
-protocol FloatVector {
-  static var lanes: Int { get }
-  init(repeating: Float)
-  /// The floats from any address on.
-  static func load(_ p: UnsafePointer<Float>) -> Self
-  func store(_ p: UnsafeMutablePointer<Float>)
-  subscript(lane: Int) -> Float { get set }
-  static func + (a: Self, b: Self) -> Self
-  static func - (a: Self, b: Self) -> Self
-  static func * (a: Self, b: Float) -> Self
-  static prefix func - (a: Self) -> Self
-  /// self + a * b, rounded once.
-  func addingProduct(_ a: Self, _ b: Self) -> Self
-}
-
-extension FloatVector {
-  @inline(__always)
-  static func load(_ p: UnsafePointer<Float>) -> Self { UnsafeRawPointer(p).loadUnaligned(as: Self.self) }
-
-  @inline(__always)
-  static func load(_ p: UnsafeMutablePointer<Float>) -> Self { load(UnsafePointer(p)) }
-
-  @inline(__always)
-  func store(_ p: UnsafeMutablePointer<Float>) { UnsafeMutableRawPointer(p).storeBytes(of: self, as: Self.self) }
-}
-
-extension SIMD8<Float>: FloatVector {
-  @inline(__always)
-  static var lanes: Int { 8 }
-}
-
-/// One register where the program is compiled for AVX-512, which `areWide` says. Lanes are rounded each for itself, so the
-/// width makes no difference to the numbers.
-extension SIMD16<Float>: FloatVector {
-  @inline(__always)
-  static var lanes: Int { 16 }
-
-  @inline(__always)
-  static var areWide: Bool {
-    #if AVX512
-      true
-    #else
-      false
-    #endif
-  }
-
-  @inline(__always)
-  func addingProduct(_ a: SIMD16<Float>, _ b: SIMD16<Float>) -> SIMD16<Float> { cvector_fma16(a, b, self) }
-}
-
 // The standard library's own of these work lane by lane; the optimiser makes vectors of them again, but now and then two of
 // half the size, whose store then holds up the load of the whole.
 extension SIMD8<Float> {
@@ -112,7 +61,11 @@ extension SIMD8<Double> {
   /// self + a * b, rounded once.
   @inline(__always)
   func addingProduct(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> {
-    SIMD8<Double>(
-      lowHalf: cvector_fma4(a.lowHalf, b.lowHalf, lowHalf), highHalf: cvector_fma4(a.highHalf, b.highHalf, highHalf))
+    #if AVX512
+      cvector_fma8_double(a, b, self)
+    #else
+      SIMD8<Double>(
+        lowHalf: cvector_fma4(a.lowHalf, b.lowHalf, lowHalf), highHalf: cvector_fma4(a.highHalf, b.highHalf, highHalf))
+    #endif
   }
 }
