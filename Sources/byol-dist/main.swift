@@ -9,10 +9,7 @@ let place = LaunchPlace(environment: ProcessInfo.processInfo.environment)
 let cpuinfo = (try? FileHandle(forReadingAtPath: "/proc/cpuinfo")?.readToEnd()) ?? nil
 let missing = missingInstructions(cpuinfo: String(decoding: cpuinfo ?? Data(), as: UTF8.self))
 if !missing.isEmpty {
-  let host = ProcessInfo.processInfo.hostName
-  place.stopHost(
-    "the processor of \(host) lacks \(missing.joined(separator: " and ")); should be x86-64 with AVX2 and FMA",
-    status: .usage)
+  place.stopHost(complaint(of: missing, host: ProcessInfo.processInfo.hostName), status: .usage)
 }
 
 do {

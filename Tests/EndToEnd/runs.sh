@@ -8,7 +8,7 @@ setup_swift
 mpirun_basics
 
 filter=${1:-} passed=0 failed=0 status=0 job=""
-names=(result mistakes data stl10 collapse directory signals diverged disk study)
+names=(result mistakes data stl10 collapse directory signals diverged disk widths study)
 matching=()
 for name in "${names[@]}"; do
   if [[ "runs: $name" == *"$filter"* ]]; then matching+=("$name"); fi
@@ -417,6 +417,30 @@ END
   ranks none report "$study/bn/seed-0"
   ends "report: of a run" 0
   mistake "a report of something else" "$work/data" study.json -- report "$work/data"
+}
+
+# A program built for processors without AVX-512 takes the same steps, to the bit.
+case_widths() {
+  if ! grep -q '^flags.* avx512vl' /proc/cpuinfo || [ -n "${BYOL_DIST_MARCH:-}" ]; then
+    echo "skipped runs: widths: this processor has one width of vectors only, or the build was chosen"
+    return 0
+  fi
+  local wide=$program narrow=.build/x86-64-v3/release/byol-dist stem size
+  status=0
+  BYOL_DIST_MARCH=x86-64-v3 swift build -c release --scratch-path .build/x86-64-v3 --product byol-dist \
+    >"$work/out" 2>"$work/err" </dev/null || status=$?
+  [ "$status" = 0 ] || { bad "widths: the build" "it failed"; return 0; }
+  for stem in cifar imagenet; do
+    size=$([ "$stem" = cifar ] && echo 32 || echo 96)
+    for program in "$wide" "$narrow"; do
+      ranks 2 train --data shapes --encoder resnet18 --width 24 --stem "$stem" --image-size "$size" --batch 16 --steps 4 \
+        --threads 1 --out "$work/$stem-$([ "$program" = "$wide" ] && echo wide || echo narrow)"
+      [ "$status" = 0 ] || { bad "widths: $stem" "it failed"; program=$wide; return 0; }
+    done
+    program=$wide
+    holds "widths: the same bytes, $stem" same_bytes "$work/$stem-wide" "$work/$stem-narrow" step-00000004
+    holds "widths: the same losses, $stem" same_losses "$work/$stem-wide" "$work/$stem-narrow" 4
+  done
 }
 
 for name in "${matching[@]}"; do

@@ -25,9 +25,17 @@ final class LaunchTests: XCTestCase {
 
   func testProcessorsWithoutTheInstructions() {
     let start = "processor\t: 0\nvendor_id\t: GenuineIntel\n"
-    XCTAssertEqual(missingInstructions(cpuinfo: start + "flags\t\t: fpu avx f16c avx2 fma sse2\nbugs\t: x\n"), [])
-    XCTAssertEqual(missingInstructions(cpuinfo: start + "flags\t\t: fpu avx f16c sse2 fma4\n"), ["avx2", "fma"])
-    XCTAssertEqual(missingInstructions(cpuinfo: start + "vmx flags\t: avx2\nflags\t\t: avx2 sse2\n"), ["fma"])
-    XCTAssertEqual(missingInstructions(cpuinfo: "Features\t: fp asimd\n"), [])
+    func missing(_ cpuinfo: String, _ needed: [String] = ["avx2", "fma"]) -> [String] {
+      missingInstructions(cpuinfo: cpuinfo, needed: needed)
+    }
+    XCTAssertEqual(missing(start + "flags\t\t: fpu avx f16c avx2 fma sse2\nbugs\t: x\n"), [])
+    XCTAssertEqual(missing(start + "flags\t\t: fpu avx f16c sse2 fma4\n"), ["avx2", "fma"])
+    XCTAssertEqual(missing(start + "vmx flags\t: avx2\nflags\t\t: avx2 sse2\n"), ["fma"])
+    XCTAssertEqual(missing("Features\t: fp asimd\n"), [])
+    XCTAssertEqual(missing(start + "flags\t\t: avx2 fma avx512f\n", ["avx2", "avx512f", "avx512vl"]), ["avx512vl"])
+    XCTAssert(Set(compiledInstructions).isSuperset(of: ["avx2", "fma"]))
+    XCTAssertEqual(
+      complaint(of: ["fma"], host: "n1"), "the processor of n1 lacks fma; should be x86-64 with AVX2 and FMA")
+    XCTAssert(complaint(of: ["avx512f"], host: "n1").contains("BYOL_DIST_MARCH=x86-64-v3"))
   }
 }
