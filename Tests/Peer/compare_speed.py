@@ -70,8 +70,9 @@ def against_peer(name, case, binary, rounds):
 
 
 def in_turn(name, a, b, binary, rounds, figure):
+    """Two layouts of byol-dist. They differ by a few hundredths, a slow moment by more: five rounds at least."""
     ratios = []
-    for _ in range(rounds):
+    for _ in range(max(rounds, 5)):
         first, second = own(binary, **a), own(binary, **b)
         ratios.append(first[figure] / second[figure])
         print(f"  {name}: {first[figure]:.1f} against {second[figure]:.1f} {figure}", flush=True)
