@@ -68,7 +68,7 @@ public enum ChannelNormalize {
     for r in rows {
       let base = r * channels
       @inline(__always)
-      func some<V: FloatVector>(_: V.Type, _ c: Int) {
+      func apply<V: FloatVector>(_: V.Type, _ c: Int) {
         let shifted = V.load(x + base + c) - V.load(affine.mean + c)
         var g = V.load(gradient + base + c)
         if masked {
@@ -82,11 +82,11 @@ public enum ChannelNormalize {
       }
       var c = 0
       while SIMD16<Float>.areWide && c + 16 <= channels {
-        some(SIMD16<Float>.self, c)
+        apply(SIMD16<Float>.self, c)
         c += 16
       }
       while c + 8 <= channels {
-        some(SIMD8<Float>.self, c)
+        apply(SIMD8<Float>.self, c)
         c += 8
       }
       while c < channels {
@@ -109,7 +109,7 @@ public enum ChannelNormalize {
     for r in rows {
       let base = r * channels
       @inline(__always)
-      func some<V: FloatVector>(_: V.Type, _ c: Int) {
+      func apply<V: FloatVector>(_: V.Type, _ c: Int) {
         let centred = V.load(x + base + c) - V.load(affine.mean + c)
         var value = V.load(affine.beta + c).addingProduct(centred, V.load(affine.scale + c))
         if adds { value = value + V.load(residual + base + c) }
@@ -118,11 +118,11 @@ public enum ChannelNormalize {
       }
       var c = 0
       while SIMD16<Float>.areWide && c + 16 <= channels {
-        some(SIMD16<Float>.self, c)
+        apply(SIMD16<Float>.self, c)
         c += 16
       }
       while c + 8 <= channels {
-        some(SIMD8<Float>.self, c)
+        apply(SIMD8<Float>.self, c)
         c += 8
       }
       while c < channels {
