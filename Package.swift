@@ -13,6 +13,10 @@ func hasAVX512() -> Bool {
 // (x86-64-v4) where the machine that builds has it. BYOL_DIST_MARCH decides otherwise, for a program that runs elsewhere.
 // Bounds checks stay on outside Kernels.
 let march = Context.environment["BYOL_DIST_MARCH"] ?? (hasAVX512() ? "x86-64-v4" : "x86-64-v3")
+guard ["x86-64-v3", "x86-64-v4"].contains(march) else {
+  FileHandle.standardError.write(Data("BYOL_DIST_MARCH is '\(march)'; should be x86-64-v3 or x86-64-v4\n".utf8))
+  exit(1)
+}
 let vector: [SwiftSetting] =
   [.unsafeFlags(["-Xcc", "-march=\(march)"])] + (march == "x86-64-v4" ? [.define("AVX512")] : [])
 let kernel: [SwiftSetting] = vector + [.unsafeFlags(["-Ounchecked"])]

@@ -68,7 +68,7 @@ public enum ChannelNormalize {
     for r in rows {
       let base = r * channels
       @inline(__always)
-      func apply<V: FloatVector>(_: V.Type, _ c: Int) {
+      func apply<V: ChannelVector>(_: V.Type, _ c: Int) {
         let shifted = V.load(x + base + c) - V.load(affine.mean + c)
         var g = V.load(gradient + base + c)
         if masked {
@@ -80,15 +80,7 @@ public enum ChannelNormalize {
         let centred = g - V.load(meanGradient + c) - hat * V.load(meanProduct + c)
         (centred * V.load(factor + c)).store(output + base + c)
       }
-      var c = 0
-      while SIMD16<Float>.areWide && c + 16 <= channels {
-        apply(SIMD16<Float>.self, c)
-        c += 16
-      }
-      while c + 8 <= channels {
-        apply(SIMD8<Float>.self, c)
-        c += 8
-      }
+      var c = forVectors(of: channels, by16: { apply(SIMD16<Float>.self, $0) }, by8: { apply(SIMD8<Float>.self, $0) })
       while c < channels {
         let shifted = x[base + c] - affine.mean[c]
         var g = gradient[base + c]
@@ -109,22 +101,14 @@ public enum ChannelNormalize {
     for r in rows {
       let base = r * channels
       @inline(__always)
-      func apply<V: FloatVector>(_: V.Type, _ c: Int) {
+      func apply<V: ChannelVector>(_: V.Type, _ c: Int) {
         let centred = V.load(x + base + c) - V.load(affine.mean + c)
         var value = V.load(affine.beta + c).addingProduct(centred, V.load(affine.scale + c))
         if adds { value = value + V.load(residual + base + c) }
         if relu { value = value.wherePositive(value) }
         value.store(output + base + c)
       }
-      var c = 0
-      while SIMD16<Float>.areWide && c + 16 <= channels {
-        apply(SIMD16<Float>.self, c)
-        c += 16
-      }
-      while c + 8 <= channels {
-        apply(SIMD8<Float>.self, c)
-        c += 8
-      }
+      var c = forVectors(of: channels, by16: { apply(SIMD16<Float>.self, $0) }, by8: { apply(SIMD8<Float>.self, $0) })
       while c < channels {
         var value = affine.beta[c].addingProduct(x[base + c] - affine.mean[c], affine.scale[c])
         if adds { value += residual[base + c] }

@@ -77,21 +77,11 @@ public enum ChannelSums {
     var low = rows.lowerBound
     while low < rows.upperBound {
       let range = low..<min(low + block, rows.upperBound)
-      var c = 0
-      if SIMD16<Float>.areWide {
-        while c + 64 <= channels {
-          moments(ManyLanes.self, x, range, channels, c, sums, squares)
-          c += 64
-        }
-        while c + 16 <= channels {
-          moments(SIMD16<Float>.self, x, range, channels, c, sums, squares)
-          c += 16
-        }
-      }
-      while c + 8 <= channels {
-        moments(SIMD8<Float>.self, x, range, channels, c, sums, squares)
-        c += 8
-      }
+      @inline(__always)
+      func add<V: ChannelVector>(_: V.Type, _ c: Int) { moments(V.self, x, range, channels, c, sums, squares) }
+      var c = forVectors(
+        of: channels, by64: { add(ManyLanes.self, $0) }, by16: { add(SIMD16<Float>.self, $0) },
+        by8: { add(SIMD8<Float>.self, $0) })
       while c < channels {
         for r in range {
           let value = Double(x[r * channels + c])
@@ -108,7 +98,7 @@ public enum ChannelSums {
   private typealias ManyLanes = Two<Two<SIMD16<Float>>>
 
   @inline(__always)
-  private static func moments<V: FloatVector>(
+  private static func moments<V: ChannelVector>(
     _: V.Type, _ x: UnsafePointer<Float>, _ rows: Range<Int>, _ channels: Int, _ c: Int,
     _ sums: UnsafeMutablePointer<Double>, _ squares: UnsafeMutablePointer<Double>
   ) {
@@ -136,24 +126,12 @@ public enum ChannelSums {
     while low < rows.upperBound {
       let range = low..<min(low + block, rows.upperBound)
       @inline(__always)
-      func add<V: FloatVector>(_: V.Type, _ c: Int) {
+      func add<V: ChannelVector>(_: V.Type, _ c: Int) {
         backward(V.self, gradient, x, output, recompute, affine, range, channels, c, sums, products)
       }
-      var c = 0
-      if SIMD16<Float>.areWide {
-        while c + 64 <= channels {
-          add(ManyLanes.self, c)
-          c += 64
-        }
-        while c + 16 <= channels {
-          add(SIMD16<Float>.self, c)
-          c += 16
-        }
-      }
-      while c + 8 <= channels {
-        add(SIMD8<Float>.self, c)
-        c += 8
-      }
+      var c = forVectors(
+        of: channels, by64: { add(ManyLanes.self, $0) }, by16: { add(SIMD16<Float>.self, $0) },
+        by8: { add(SIMD8<Float>.self, $0) })
       while c < channels {
         for r in range {
           let at = r * channels + c
@@ -174,7 +152,7 @@ public enum ChannelSums {
   }
 
   @inline(__always)
-  private static func backward<V: FloatVector>(
+  private static func backward<V: ChannelVector>(
     _: V.Type, _ gradient: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ output: UnsafePointer<Float>?,
     _ recompute: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int, _ c: Int,
     _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>

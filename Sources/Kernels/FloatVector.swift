@@ -1,20 +1,16 @@
 internal import CVector
 
-/// Floats that kernels compute with side by side. Lanes are rounded each for itself, so the width makes no difference to the
-/// numbers.
-protocol FloatVector {
+/// Channels that kernels compute with side by side. Lanes are rounded each for itself, so the width makes no difference to
+/// the numbers.
+protocol ChannelVector {
   associatedtype Wide: DoubleVector
   static var lanes: Int { get }
-  init(repeating: Float)
   /// The floats from any address on.
   static func load(_ p: UnsafePointer<Float>) -> Self
   func store(_ p: UnsafeMutablePointer<Float>)
-  subscript(lane: Int) -> Float { get }
   static func + (a: Self, b: Self) -> Self
   static func - (a: Self, b: Self) -> Self
   static func * (a: Self, b: Self) -> Self
-  static func * (a: Self, b: Float) -> Self
-  static prefix func - (a: Self) -> Self
   /// self + a * b, rounded once.
   func addingProduct(_ a: Self, _ b: Self) -> Self
   /// The lanes where `sign` is above zero (or no number); +0 elsewhere.
@@ -22,7 +18,15 @@ protocol FloatVector {
   var widened: Wide { get }
 }
 
-/// The same in double precision.
+/// What Winograd's transforms need besides.
+protocol FloatVector: ChannelVector {
+  init(repeating: Float)
+  subscript(lane: Int) -> Float { get }
+  static func * (a: Self, b: Float) -> Self
+  static prefix func - (a: Self) -> Self
+}
+
+/// A `ChannelVector` in double precision.
 protocol DoubleVector {
   static var zero: Self { get }
   static func load(_ p: UnsafePointer<Double>) -> Self
@@ -31,7 +35,7 @@ protocol DoubleVector {
   func addingProduct(_ a: Self, _ b: Self) -> Self
 }
 
-extension FloatVector {
+extension ChannelVector {
   @inline(__always)
   static func load(_ p: UnsafePointer<Float>) -> Self { UnsafeRawPointer(p).loadUnaligned(as: Self.self) }
 
@@ -52,13 +56,13 @@ extension DoubleVector {
 
 extension SIMD8<Double>: DoubleVector {}
 
-extension SIMD8<Float>: FloatVector {
+extension SIMD8<Float>: ChannelVector, FloatVector {
   @inline(__always)
   static var lanes: Int { 8 }
 }
 
 /// One register where the program is compiled for AVX-512, which `areWide` says.
-extension SIMD16<Float>: FloatVector {
+extension SIMD16<Float>: ChannelVector, FloatVector {
   @inline(__always)
   static var lanes: Int { 16 }
 
@@ -79,6 +83,34 @@ extension SIMD16<Float>: FloatVector {
 
   @inline(__always)
   var widened: Two<SIMD8<Double>> { Two(cvector_widen_low8(self), cvector_widen_high8(self)) }
+}
+
+/// Calls for vectors of channels as far as they fit, the widest first: those wider than eight where the program is compiled
+/// for AVX-512.
+/// - Parameters: each is given the first channel of a vector of 64 (where it helps), 16 or 8 lanes.
+/// - Returns: the first channel of the rest, fewer than eight.
+@inline(__always)
+func forVectors(
+  of channels: Int, by64 many: ((Int) -> Void)? = nil, by16: (Int) -> Void, by8: (Int) -> Void
+) -> Int {
+  var c = 0
+  if SIMD16<Float>.areWide {
+    if let many {
+      while c + 64 <= channels {
+        many(c)
+        c += 64
+      }
+    }
+    while c + 16 <= channels {
+      by16(c)
+      c += 16
+    }
+  }
+  while c + 8 <= channels {
+    by8(c)
+    c += 8
+  }
+  return c
 }
 
 /// Two vectors as one.
@@ -102,15 +134,9 @@ extension Two: DoubleVector where Vector: DoubleVector {
   }
 }
 
-extension Two: FloatVector where Vector: FloatVector {
+extension Two: ChannelVector where Vector: ChannelVector {
   @inline(__always)
   static var lanes: Int { 2 * Vector.lanes }
-
-  @inline(__always)
-  init(repeating value: Float) { self.init(Vector(repeating: value), Vector(repeating: value)) }
-
-  @inline(__always)
-  subscript(lane: Int) -> Float { lane < Vector.lanes ? low[lane] : high[lane - Vector.lanes] }
 
   @inline(__always)
   static func + (a: Self, b: Self) -> Self { Two(a.low + b.low, a.high + b.high) }
@@ -120,12 +146,6 @@ extension Two: FloatVector where Vector: FloatVector {
 
   @inline(__always)
   static func * (a: Self, b: Self) -> Self { Two(a.low * b.low, a.high * b.high) }
-
-  @inline(__always)
-  static func * (a: Self, b: Float) -> Self { Two(a.low * b, a.high * b) }
-
-  @inline(__always)
-  static prefix func - (a: Self) -> Self { Two(-a.low, -a.high) }
 
   @inline(__always)
   func addingProduct(_ a: Self, _ b: Self) -> Self {
