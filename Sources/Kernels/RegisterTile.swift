@@ -1,38 +1,46 @@
-/// One row of 16 products in two registers.
+/// Sixteen columns side by side: one register of AVX-512, whose tile of six rows then issues half the instructions, or two
+/// of AVX2. The numbers are the same.
+#if AVX512
+  typealias SixteenColumns = SIMD16<Float>
+#else
+  typealias SixteenColumns = Two<SIMD8<Float>>
+#endif
+
+/// One row of 16 products in registers.
 struct RegisterRow {
-  var low = SIMD8<Float>(repeating: 0)
-  var high = SIMD8<Float>(repeating: 0)
+  var sums: SixteenColumns
 
   @inline(__always)
-  init() {}
+  init() { sums = SixteenColumns(repeating: 0) }
 
   /// The row's present contents, the part beyond `columns` as zeros.
   @inline(__always)
   init(_ c: UnsafePointer<Float>, columns: Int) {
+    self.init()
     if columns == 16 {
-      low = load8(c)
-      high = load8(c + 8)
+      sums = SixteenColumns.load(c)
     } else {
-      for column in 0..<columns {
-        if column < 8 { low[column] = c[column] } else { high[column - 8] = c[column] }
+      withUnsafeMutableBytes(of: &sums) { bytes in
+        let floats = bytes.assumingMemoryBound(to: Float.self)
+        for column in 0..<columns { floats[column] = c[column] }
       }
     }
   }
 
   @inline(__always)
-  mutating func add(_ a: Float, _ b0: SIMD8<Float>, _ b1: SIMD8<Float>) {
-    let broadcast = SIMD8<Float>(repeating: a)
-    low = low.addingProduct(broadcast, b0)
-    high = high.addingProduct(broadcast, b1)
+  mutating func add(_ a: Float, _ b: SixteenColumns) {
+    sums = sums.addingProduct(SixteenColumns(repeating: a), b)
   }
 
   @inline(__always)
   func store(_ c: UnsafeMutablePointer<Float>, columns: Int) {
     if columns == 16 {
-      store8(low, c)
-      store8(high, c + 8)
+      sums.store(c)
     } else {
-      for column in 0..<columns { c[column] = column < 8 ? low[column] : high[column - 8] }
+      withUnsafeBytes(of: sums) { bytes in
+        let floats = bytes.assumingMemoryBound(to: Float.self)
+        for column in 0..<columns { c[column] = floats[column] }
+      }
     }
   }
 }
@@ -89,7 +97,8 @@ struct RunsOfRows<Places: RowPlaces> {
 
 /// Products of a few rows with 16 packed columns, held in registers: 6 x 16 uses 12 accumulators, two registers for b
 /// and one for the broadcast of a, all of AVX2's 16 less one (the shape of BLIS's Haswell kernel, Van Zee and van de
-/// Geijn 2015).
+/// Geijn 2015). AVX-512 keeps the shape, as taller tiles of its registers are no faster: six sums cover the time that a
+/// product takes, and a row's number is broadcast by the product that uses it.
 enum RegisterTile {
   /// c[6 x columns] (+)= a[6 x k] b[k x 16].
   @inline(__always)
@@ -112,14 +121,14 @@ enum RegisterTile {
     var b = b
     for _ in 0..<a.segments {
       for k in 0..<a.length {
-        let (b0, b1) = (load8(b), load8(b + 8))
+        let columns16 = SixteenColumns.load(b)
         b += 16
-        r0.add(a0[k], b0, b1)
-        r1.add(a1[k], b0, b1)
-        r2.add(a2[k], b0, b1)
-        r3.add(a3[k], b0, b1)
-        r4.add(a4[k], b0, b1)
-        r5.add(a5[k], b0, b1)
+        r0.add(a0[k], columns16)
+        r1.add(a1[k], columns16)
+        r2.add(a2[k], columns16)
+        r3.add(a3[k], columns16)
+        r4.add(a4[k], columns16)
+        r5.add(a5[k], columns16)
       }
       a0 += a.segmentStride
       a1 += a.segmentStride
@@ -153,12 +162,12 @@ enum RegisterTile {
     var b = b
     for _ in 0..<a.segments {
       for k in 0..<a.length {
-        let (b0, b1) = (load8(b), load8(b + 8))
+        let columns16 = SixteenColumns.load(b)
         b += 16
-        r0.add(a0[k], b0, b1)
-        r1.add(a1[k], b0, b1)
-        r2.add(a2[k], b0, b1)
-        r3.add(a3[k], b0, b1)
+        r0.add(a0[k], columns16)
+        r1.add(a1[k], columns16)
+        r2.add(a2[k], columns16)
+        r3.add(a3[k], columns16)
       }
       a0 += a.segmentStride
       a1 += a.segmentStride
@@ -189,13 +198,13 @@ enum RegisterTile {
     }
     var (a, b) = (a, b)
     for _ in 0..<k {
-      let (b0, b1) = (load8(b), load8(b + 8))
-      r0.add(a[0], b0, b1)
-      r1.add(a[1], b0, b1)
-      r2.add(a[2], b0, b1)
-      r3.add(a[3], b0, b1)
-      r4.add(a[4], b0, b1)
-      r5.add(a[5], b0, b1)
+      let columns16 = SixteenColumns.load(b)
+      r0.add(a[0], columns16)
+      r1.add(a[1], columns16)
+      r2.add(a[2], columns16)
+      r3.add(a[3], columns16)
+      r4.add(a[4], columns16)
+      r5.add(a[5], columns16)
       a += lda
       b += ldb
     }
@@ -221,11 +230,11 @@ enum RegisterTile {
     }
     var (a, b) = (a, b)
     for _ in 0..<k {
-      let (b0, b1) = (load8(b), load8(b + 8))
-      r0.add(a[0], b0, b1)
-      r1.add(a[1], b0, b1)
-      r2.add(a[2], b0, b1)
-      r3.add(a[3], b0, b1)
+      let columns16 = SixteenColumns.load(b)
+      r0.add(a[0], columns16)
+      r1.add(a[1], columns16)
+      r2.add(a[2], columns16)
+      r3.add(a[3], columns16)
       a += lda
       b += ldb
     }
