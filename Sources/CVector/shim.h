@@ -14,6 +14,9 @@ typedef double cvector_double8 __attribute__((ext_vector_type(8)));
 /// Asks for the cache line of an address, which need not be mapped; returns at once.
 CVECTOR_INLINE void cvector_prefetch(const void *_Nonnull address) { __builtin_prefetch(address); }
 
+/// As above, into the second-level cache and not the first.
+CVECTOR_INLINE void cvector_prefetch_second(const void *_Nonnull address) { __builtin_prefetch(address, 0, 2); }
+
 /// The same for a line that will be written, which takes it from the other cores' caches.
 CVECTOR_INLINE void cvector_prefetch_write(const void *_Nonnull address) {
   __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));

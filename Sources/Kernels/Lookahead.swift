@@ -1,24 +1,19 @@
-/// A part of a map that lies in memory and is wanted next: its cache lines are asked for little by little while products,
-/// which find all they need in the second-level cache, leave the memory idle.
-enum Lookahead {
-  case nothing
-  case reading(UnsafePointer<Float>, Range<Int>)
-  case writing(UnsafeMutablePointer<Float>, Range<Int>)
+/// A part of a map that lies in memory and is read or written next: its cache lines are asked for little by little while
+/// products, which find all they need in the second-level cache, leave the memory idle. They go to that cache too: the
+/// first level's would push out what the products read.
+struct Lookahead {
+  private let map: UnsafePointer<Float>
+  private let floats: Range<Int>
+
+  init(_ map: UnsafePointer<Float>, _ floats: Range<Int>) { (self.map, self.floats) = (map, floats) }
 
   /// Asks for one of `steps` equal shares.
   @inline(__always)
   func ask(_ step: Int, of steps: Int) {
-    switch self {
-    case .nothing: break
-    case .reading(let map, let floats): Self.share(step, of: steps, floats) { prefetch(map + $0) }
-    case .writing(let map, let floats): Self.share(step, of: steps, floats) { prefetchForWriting(map + $0) }
-    }
-  }
-
-  @inline(__always)
-  private static func share(_ step: Int, of steps: Int, _ floats: Range<Int>, _ ask: (Int) -> Void) {
     let lines = (floats.count + 15) / 16
-    for line in step * lines / steps..<(step + 1) * lines / steps { ask(floats.lowerBound + line * 16) }
+    for line in step * lines / steps..<(step + 1) * lines / steps {
+      prefetchSecondLevel(map + floats.lowerBound + line * 16)
+    }
   }
 }
 

@@ -24,6 +24,10 @@ func prefetch(_ p: UnsafePointer<Float>) { cvector_prefetch(p) }
 @inline(__always)
 func prefetch(_ p: UnsafeMutablePointer<Float>) { cvector_prefetch(p) }
 
+/// As `prefetch`, into the second-level cache only.
+@inline(__always)
+func prefetchSecondLevel(_ p: UnsafePointer<Float>) { cvector_prefetch_second(p) }
+
 /// As `prefetch` for a cache line that will be written.
 @inline(__always)
 func prefetchForWriting(_ p: UnsafeMutablePointer<Float>) { cvector_prefetch_write(p) }

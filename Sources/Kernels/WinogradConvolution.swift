@@ -103,13 +103,15 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   ) {
     let v = own(thread, memory)
     let (products, space) = (v + inputFloats, v + inputFloats + productFloats)
-    for first in stride(from: tiles.lowerBound, to: tiles.upperBound, by: tilesAtOnce) {
-      let range = first..<min(first + tilesAtOnce, tiles.upperBound)
-      let next = range.upperBound..<min(range.upperBound + tilesAtOnce, tiles.upperBound)
+    if tiles.isEmpty { return }
+    let block = WinogradBlocking.equalBlocks(of: tiles.count, atMost: tilesAtOnce)
+    for first in stride(from: tiles.lowerBound, to: tiles.upperBound, by: block) {
+      let range = first..<min(first + block, tiles.upperBound)
+      let next = range.upperBound..<min(range.upperBound + block, tiles.upperBound)
       transformInput(range, maps.input, v, space)
-      let outputs = Lookahead.writing(maps.output, writes[0].lines(of: range, side: Rows.outputs))
-      let inputs = Lookahead.reading(maps.input, reads[0].lines(of: next, side: Rows.inputs))
-      multiply(range.count, v, memory, 0..<panels, products, (outputs, inputs))
+      let outputs = Lookahead(maps.output, writes[0].lines(of: range, side: Rows.outputs))
+      let inputs = Lookahead(maps.input, reads[0].lines(of: next, side: Rows.inputs))
+      multiply(range.count, v, memory, 0..<panels, products, outputs, inputs)
       transformProducts(range, 0..<panels, products, maps, space)
     }
   }
@@ -130,7 +132,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       for first in stride(from: share.lowerBound, to: share.upperBound, by: panelsAtOnce) {
         let range = first..<min(first + panelsAtOnce, share.upperBound)
         transformFilter(range, from: first, filter, u, space)
-        multiply(tiles, memory, u, range, products, (.nothing, .nothing))
+        multiply(tiles, memory, u, range, products, nil, nil)
         transformProducts(0..<tiles, range, products, maps, space)
       }
     }
@@ -151,11 +153,11 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point.
   private func multiply(
     _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ range: Range<Int>,
-    _ products: UnsafeMutablePointer<Float>, _ ahead: (Lookahead, Lookahead)
+    _ products: UnsafeMutablePointer<Float>, _ outputs: Lookahead?, _ inputs: Lookahead?
   ) {
     for point in 0..<Transform.points {
-      ahead.0.ask(point, of: Transform.points)
-      ahead.1.ask(point, of: Transform.points)
+      outputs?.ask(point, of: Transform.points)
+      inputs?.ask(point, of: Transform.points)
       let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
       let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.usedChannels)
       for panel in range {

@@ -102,10 +102,10 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
         transformOutputGradient(range, call.outputGradient, 0..<panels, z)
         let next = range.upperBound..<min(range.upperBound + tilesAtOnce, share.upperBound)
         let isFirst = first == share.lowerBound && call.isFirst
-        let inputs = Lookahead.reading(call.input, reads[0].lines(of: next, side: Rows.inputs))
-        let gradients = Lookahead.reading(call.outputGradient, outputView.lines(of: next, side: Rows.outputs))
+        let inputs = Lookahead(call.input, reads[0].lines(of: next, side: Rows.inputs))
+        let gradients = Lookahead(call.outputGradient, outputView.lines(of: next, side: Rows.outputs))
         addProducts(
-          range.count, 0..<depth, v, panels, z, sum, accumulate: !isFirst, (inputs, gradients))
+          range.count, 0..<depth, v, panels, z, sum, accumulate: !isFirst, inputs, gradients)
       }
     }
     guard call.isLast else { return }
@@ -136,7 +136,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
         transformOutputGradient(0..<tiles, call.outputGradient, range, z)
         for input in stride(from: 0, to: depth, by: inputsAtOnce) {
           let inputs = input..<min(input + inputsAtOnce, depth)
-          addProducts(tiles, inputs, memory, range.count, z, sum, accumulate: false, (.nothing, .nothing))
+          addProducts(tiles, inputs, memory, range.count, z, sum, accumulate: false, nil, nil)
           finish(inputs, range, sum, parts: 1, partStride: 0, call.filterGradient, z + outputFloats)
         }
       }
@@ -168,11 +168,11 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
   /// sum[point][inputs][panels x 16] (+)= v' z over a block of tiles, skipping phases that do not reach a point.
   private func addProducts(
     _ tiles: Int, _ inputs: Range<Int>, _ v: UnsafePointer<Float>, _ panels: Int, _ z: UnsafePointer<Float>,
-    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool, _ ahead: (Lookahead, Lookahead)
+    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool, _ nextInputs: Lookahead?, _ nextGradients: Lookahead?
   ) {
     for point in 0..<Transform.points {
-      ahead.0.ask(point, of: Transform.points)
-      ahead.1.ask(point, of: Transform.points)
+      nextInputs?.ask(point, of: Transform.points)
+      nextGradients?.ask(point, of: Transform.points)
       let phases = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
       let rows = inputs.clamped(
         to: phases.lowerBound * problem.usedChannels..<phases.upperBound * problem.usedChannels)

@@ -132,8 +132,14 @@ enum WinogradBlocking: Equatable {
       let floats = points * (oddLines(inputChannels) + oddLines(panels * 16))
       let fitting = max(12, blockFloats / floats / 12 * 12)
       let share = (tiles + threads - 1) / threads
-      let pieces = (share + fitting - 1) / fitting
-      self = .tiles((share + pieces - 1) / pieces)
+      self = .tiles(Self.equalBlocks(of: share, atMost: fitting))
     }
+  }
+
+  /// The tiles of blocks of about the same size which together are `tiles`: whole sixes, the register tile's rows, where
+  /// `most` is a multiple of six.
+  static func equalBlocks(of tiles: Int, atMost most: Int) -> Int {
+    let blocks = (tiles + most - 1) / most
+    return min(most, ((tiles + blocks - 1) / blocks + 5) / 6 * 6)
   }
 }
