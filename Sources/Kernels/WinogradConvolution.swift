@@ -53,7 +53,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     inputSlice = oddLines(tilesAtOnce * inputRow)
     productSlice = oddLines(tilesAtOnce * productRow)
     filterSlice = oddLines(depth * panelsAtOnce * 16)
-    let transform = Transform.workspaceFloats(channels: problem.inputChannels)
+    let transform = Transform.workspaceFloats(channels: problem.inputChannels, stride: problem.inputStride)
     workspace = oddLines(
       max(transform, Rows.taps * Columns.taps * Self.rowsAtOnce * 16 + Transform.filterWorkspaceFloats))
   }

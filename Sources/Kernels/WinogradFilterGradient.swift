@@ -63,7 +63,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
     sumSlice = oddLines(inputsAtOnce * sumRow)
     workspace = oddLines(
       max(
-        Transform.workspaceFloats(channels: problem.inputChannels),
+        Transform.workspaceFloats(channels: problem.inputChannels, stride: problem.inputStride),
         Transform.filterWorkspaceFloats))
   }
 

@@ -14,11 +14,13 @@ enum WinogradTile6: WinogradTile {
     result(1, even1 + odd1)
     result(2, even1 - odd1)
     let (even2, odd2) = (fma(fma(d6, -1.25, d4), 0.25, d2), fma(fma(d5, -1.25, d3), 0.25, d1))
-    result(3, fma(even2, 2, odd2))
-    result(4, fma(even2, -2, odd2))
+    let (plus2, minus2) = opposite(even2, 2, odd2)
+    result(3, plus2)
+    result(4, minus2)
     let (even3, odd3) = (fma(fma(d6, -5, d4), 4, d2), fma(fma(d5, -5, d3), 4, d1))
-    result(5, fma(even3, 0.5, odd3))
-    result(6, fma(even3, -0.5, odd3))
+    let (plus3, minus3) = opposite(even3, 0.5, odd3)
+    result(5, plus3)
+    result(6, minus3)
     result(7, fma(d(7) - d1, 5.25, d3 - d5))
   }
 

@@ -15,8 +15,9 @@ enum WinogradTile8: WinogradTile {
     func pair(_ place: Int, _ point: Float, _ one: Float, _ two: Float, _ three: Float) {
       let even = fma(fma(fma(d8, -one, d6), two, d4), -three, d2)
       let odd = fma(fma(fma(d7, -one, d5), two, d3), -three, d1)
-      result(place, fma(even, point, odd))
-      result(place + 1, fma(even, -point, odd))
+      let (plus, minus) = opposite(even, point, odd)
+      result(place, plus)
+      result(place + 1, minus)
     }
     pair(1, 0.5, 6.03125, 9.093994140625, 3.8759765625)
     pair(3, 2, 2.28125, 1.476806640625, 0.24224853515625)
@@ -84,8 +85,9 @@ enum WinogradTile8: WinogradTile {
       let square = point * point
       let even = fma(y0, square, fma(y2, square, fma(y4, square, y6)))
       let odd = fma(y1, square, fma(y3, square, fma(y5, square, y7)))
-      result(place, fma(even, point, odd))
-      result(place + 1, fma(even, -point, odd))
+      let (plus, minus) = opposite(even, point, odd)
+      result(place, plus)
+      result(place + 1, minus)
     }
     pair(1, 0.5)
     pair(3, 2)

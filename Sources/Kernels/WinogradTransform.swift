@@ -14,6 +14,14 @@ struct WinogradView {
     let (y, x) = rest.quotientAndRemainder(dividingBy: tileColumns)
     return (image, y * rowStep * stride + row, x * columnStep * stride + column)
   }
+
+  /// Which of `count` coordinates from a pixel on lie inside the map, `side` pixels long.
+  @inline(__always)
+  func inside(_ pixel: Int, _ count: Int, of side: Int) -> Range<Int> {
+    let first = pixel >= 0 ? 0 : stride == 1 ? -pixel : (stride - 1 - pixel) / stride
+    let end = stride == 1 ? side - pixel : (side - pixel + stride - 1) / stride
+    return min(first, count)..<max(min(first, count), min(end, count))
+  }
 }
 
 /// Row lengths for transformed data: whole cache lines, an odd number of them, so that neither the tiles nor the
@@ -27,8 +35,15 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
   @inline(__always)
   static var points: Int { Rows.side * Columns.side }
 
-  /// What a thread needs: an intermediate tile, one row of zeros for what lies outside the map, and a tile's addresses.
-  static func workspaceFloats(channels: Int) -> Int { points * 16 + oddLines(channels + 8) + 2 * points }
+  /// What a thread needs: an intermediate tile, a line of a tile's zeros for what lies outside the map, and the addresses of
+  /// a tile's lines.
+  static func workspaceFloats(channels: Int, stride: Int) -> Int {
+    points * 16 + zeroFloats(channels, stride) + oddLines(2 * Rows.inputs)
+  }
+
+  private static func zeroFloats(_ channels: Int, _ stride: Int) -> Int {
+    oddLines(Columns.inputs * stride * channels + 8)
+  }
 
   /// v[point][tile][channels] = B' d B for the tiles of the range; `rowStride` and `slice` are v's distances in floats.
   /// Channels are filled up with zeros to a multiple of eight.
@@ -39,65 +54,61 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     let (height, width, channels) = (Rows.inputs, Columns.inputs, view.channels)
     let (line, pixel) = (view.stride * view.width * channels, view.stride * channels)
     let zeros = workspace + points * 16
-    zeros.update(repeating: 0, count: channels + 8)
-    let places = UnsafeMutableRawPointer(zeros + oddLines(channels + 8))
-      .bindMemory(to: UnsafePointer<Float>.self, capacity: points)
+    let zeroFloats = zeroFloats(channels, view.stride)
+    zeros.update(repeating: 0, count: zeroFloats)
+    let lines = UnsafeMutableRawPointer(zeros + zeroFloats)
+      .bindMemory(to: UnsafePointer<Float>.self, capacity: height)
     for tile in tiles {
       let (image, y, x) = view.place(tile)
-      let corner = map + image * view.height * view.width * channels
+      let first = map + ((image * view.height + y) * view.width + x) * channels
       let target = v + (tile - tiles.lowerBound) * rowStride
-      let (below, right) = (y + (height - 1) * view.stride, x + (width - 1) * view.stride)
-      if y >= 0 && x >= 0 && below < view.height && right < view.width {
-        let first = corner + (y * view.width + x) * channels
-        square(channels, target, slice, workspace) { i, j in first + (i * line + j * pixel) }
+      let (rows, columns) = (view.inside(y, height, of: view.height), view.inside(x, width, of: view.width))
+      if rows.count == height && columns.count == width {
+        square(channels, target, slice, workspace, 0..<width) { i, j in first + (i * line + j * pixel) }
       } else {
-        for i in 0..<height {
-          let row = y + i * view.stride
-          let inside = row >= 0 && row < view.height
-          for j in 0..<width {
-            let column = x + j * view.stride
-            let valid = inside && column >= 0 && column < view.width
-            places[i * width + j] = valid ? corner + (row * view.width + column) * channels : UnsafePointer(zeros)
-          }
-        }
-        square(channels, target, slice, workspace) { i, j in places[i * width + j] }
+        for i in 0..<height { lines[i] = rows.contains(i) ? first + i * line : UnsafePointer(zeros) }
+        square(channels, target, slice, workspace, columns) { i, j in lines[i] + j * pixel }
       }
     }
   }
 
-  /// B' d B of one tile, whose pixels are at the places.
+  /// B' d B of one tile, whose pixels are at the places; those of other columns are zeros.
   @inline(__always)
   private static func square(
     _ channels: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int, _ workspace: UnsafeMutablePointer<Float>,
-    _ place: (Int, Int) -> UnsafePointer<Float>
+    _ columns: Range<Int>, _ place: (Int, Int) -> UnsafePointer<Float>
   ) {
     var channel = 0
     if SIMD16<Float>.areWide {
       while channel + 16 <= channels {
-        square({ SIMD16<Float>.load(place($0, $1) + channel) }, target + channel, slice, workspace)
+        square({ SIMD16<Float>.load(place($0, $1) + channel) }, columns, target + channel, slice, workspace)
         channel += 16
       }
     }
     while channel + 8 <= channels {
       // Both halves of each line that is written.
       if channel & 8 == 0 { for point in 0..<points { prefetchForWriting(target + channel + point * slice) } }
-      square({ SIMD8<Float>.load(place($0, $1) + channel) }, target + channel, slice, workspace)
+      square({ SIMD8<Float>.load(place($0, $1) + channel) }, columns, target + channel, slice, workspace)
       channel += 8
     }
     if channel < channels {
-      square({ loadFirst(channels - channel, place($0, $1) + channel) }, target + channel, slice, workspace)
+      square({ loadFirst(channels - channel, place($0, $1) + channel) }, columns, target + channel, slice, workspace)
     }
   }
 
   /// B' d B of one tile and a vector of channels.
   @inline(__always)
   private static func square<V: FloatVector>(
-    _ load: (Int, Int) -> V, _ target: UnsafeMutablePointer<Float>, _ slice: Int,
+    _ load: (Int, Int) -> V, _ columns: Range<Int>, _ target: UnsafeMutablePointer<Float>, _ slice: Int,
     _ workspace: UnsafeMutablePointer<Float>
   ) {
     let width = Columns.inputs
     for j in 0..<width {
-      Rows.input({ load($0, j) }, { $1.store(workspace + ($0 * width + j) * V.lanes) })
+      if columns.contains(j) {
+        Rows.input({ load($0, j) }, { $1.store(workspace + ($0 * width + j) * V.lanes) })
+      } else {
+        for i in 0..<Rows.side { V(repeating: 0).store(workspace + (i * width + j) * V.lanes) }
+      }
     }
     for i in 0..<Rows.side {
       Columns.input(
@@ -150,24 +161,23 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     _: V.Type, _ source: UnsafePointer<Float>, _ slice: Int, _ part: MapTile, _ channel: Int, lanes: Int,
     _ accumulate: Bool, _ workspace: UnsafeMutablePointer<Float>
   ) {
-    let n = Columns.side
-    for j in 0..<n {
-      Rows.output({ V.load(source + ($0 * n + j) * slice) }, { $1.store(workspace + ($0 * n + j) * V.lanes) })
+    let (n, m) = (Columns.side, Columns.outputs)
+    for i in 0..<Rows.side {
+      Columns.output({ V.load(source + (i * n + $0) * slice) }, { $1.store(workspace + (i * m + $0) * V.lanes) })
     }
     @inline(__always)
-    func row(_ i: Int, _ result: (UnsafeMutablePointer<Float>, Int, V) -> Void) {
-      let target = part.corner + channel + i * part.line
-      Columns.output(
-        { V.load(workspace + (i * n + $0) * V.lanes) }, { result(target + $0 * part.pixel, $0, $1) })
+    func column(_ j: Int, _ result: (UnsafeMutablePointer<Float>, Int, V) -> Void) {
+      let target = part.corner + channel + j * part.pixel
+      Rows.output({ V.load(workspace + ($0 * m + j) * V.lanes) }, { result(target + $0 * part.line, $0, $1) })
     }
-    if part.height < Rows.outputs || part.width < Columns.outputs || lanes < V.lanes {
-      for i in 0..<max(part.height, 0) {
-        row(i) { if $1 < part.width { put($2, $0, lanes: lanes, accumulate: accumulate) } }
+    if part.height < Rows.outputs || part.width < m || lanes < V.lanes {
+      for j in 0..<max(part.width, 0) {
+        column(j) { if $1 < part.height { put($2, $0, lanes: lanes, accumulate: accumulate) } }
       }
     } else if accumulate {
-      for i in 0..<Rows.outputs { row(i) { (V.load($0) + $2).store($0) } }
+      for j in 0..<m { column(j) { (V.load($0) + $2).store($0) } }
     } else {
-      for i in 0..<Rows.outputs { row(i) { $2.store($0) } }
+      for j in 0..<m { column(j) { $2.store($0) } }
     }
   }
 
