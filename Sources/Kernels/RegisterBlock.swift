@@ -33,7 +33,8 @@ enum RegisterBlock {
   }
 
   /// c[listed rows x columns] (+)= windows of a times b: row i of the left factor is `segments` runs of `length` floats,
-  /// `segmentStride` apart, from a + aOffsets[i]; its products go to c + cOffsets[i].
+  /// `segmentStride` apart, from a + aOffsets[i]; its products go to c + cOffsets[i]. Both are asked for in time: rows of
+  /// every second pixel are nothing that the processor foresees.
   @inline(never)
   static func convolve(
     rows: Int, a: UnsafePointer<Float>, aOffsets: UnsafePointer<Int>, segments: Int, length: Int, segmentStride: Int,
@@ -42,6 +43,12 @@ enum RegisterBlock {
   ) {
     var row = 0
     while columns == 16 && RegisterTile.isWhole(rows - row) {
+      for later in row + 30..<max(row + 30, min(row + 36, rows)) {
+        prefetchForWriting(c + cOffsets[later])
+        for line in stride(from: 0, to: segments == 1 ? min(length, 64) : 0, by: 16) {
+          prefetch(a + aOffsets[later] + line)
+        }
+      }
       let runs = RunsOfRows(
         base: a, places: WholeListedRows(offsets: aOffsets + row), segments: segments, length: length,
         segmentStride: segmentStride)
