@@ -33,8 +33,7 @@ enum RegisterBlock {
   }
 
   /// c[listed rows x columns] (+)= windows of a times b: row i of the left factor is `segments` runs of `length` floats,
-  /// `segmentStride` apart, from a + aOffsets[i]; its products go to c + cOffsets[i]. Both are asked for in time: rows of
-  /// every second pixel are nothing that the processor foresees.
+  /// `segmentStride` apart, from a + aOffsets[i]; its products go to c + cOffsets[i].
   @inline(never)
   static func convolve(
     rows: Int, a: UnsafePointer<Float>, aOffsets: UnsafePointer<Int>, segments: Int, length: Int, segmentStride: Int,
@@ -43,6 +42,8 @@ enum RegisterBlock {
   ) {
     var row = 0
     while columns == 16 && RegisterTile.isWhole(rows - row) {
+      // Five tiles ahead: the processor does not foresee rows of every second pixel. Windows of several lines are read from
+      // a bordered copy, which the caches have.
       for later in row + 30..<max(row + 30, min(row + 36, rows)) {
         prefetchForWriting(c + cOffsets[later])
         for line in stride(from: 0, to: segments == 1 ? min(length, 64) : 0, by: 16) {

@@ -103,15 +103,16 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   ) {
     let v = own(thread, memory)
     let (products, space) = (v + inputFloats, v + inputFloats + productFloats)
-    if tiles.isEmpty { return }
+    guard !tiles.isEmpty else { return }
     let block = WinogradBlocking.equalBlocks(of: tiles.count, atMost: tilesAtOnce)
     for first in stride(from: tiles.lowerBound, to: tiles.upperBound, by: block) {
-      let range = first..<min(first + block, tiles.upperBound)
-      let next = range.upperBound..<min(range.upperBound + block, tiles.upperBound)
+      let range = tiles.block(from: first, of: block)
+      let next = tiles.block(from: range.upperBound, of: block)
       transformInput(range, maps.input, v, space)
-      let outputs = Lookahead(maps.output, writes[0].lines(of: range, side: Rows.outputs))
-      let inputs = Lookahead(maps.input, reads[0].lines(of: next, side: Rows.inputs))
-      multiply(range.count, v, memory, 0..<panels, products, outputs, inputs)
+      multiply(
+        range.count, v, memory, 0..<panels, products,
+        outputs: Lookahead(maps.output, writes[0].lines(of: range, side: Rows.outputs)),
+        nextInputs: Lookahead(maps.input, reads[0].lines(of: next, side: Rows.inputs)))
       transformProducts(range, 0..<panels, products, maps, space)
     }
   }
@@ -132,7 +133,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       for first in stride(from: share.lowerBound, to: share.upperBound, by: panelsAtOnce) {
         let range = first..<min(first + panelsAtOnce, share.upperBound)
         transformFilter(range, from: first, filter, u, space)
-        multiply(tiles, memory, u, range, products, nil, nil)
+        multiply(tiles, memory, u, range, products)
         transformProducts(0..<tiles, range, products, maps, space)
       }
     }
@@ -153,11 +154,11 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point.
   private func multiply(
     _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ range: Range<Int>,
-    _ products: UnsafeMutablePointer<Float>, _ outputs: Lookahead?, _ inputs: Lookahead?
+    _ products: UnsafeMutablePointer<Float>, outputs: Lookahead? = nil, nextInputs: Lookahead? = nil
   ) {
     for point in 0..<Transform.points {
       outputs?.ask(point, of: Transform.points)
-      inputs?.ask(point, of: Transform.points)
+      nextInputs?.ask(point, of: Transform.points)
       let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
       let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.usedChannels)
       for panel in range {

@@ -97,15 +97,14 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
       let share = team.share(of: call.images * tilesOfImage, thread: thread)
       if share.isEmpty && call.isFirst { sum.update(repeating: 0, count: sumFloats) }
       for first in stride(from: share.lowerBound, to: share.upperBound, by: tilesAtOnce) {
-        let range = first..<min(first + tilesAtOnce, share.upperBound)
+        let range = share.block(from: first, of: tilesAtOnce)
+        let next = share.block(from: range.upperBound, of: tilesAtOnce)
         transformInput(range, call.input, v, z + outputFloats)
         transformOutputGradient(range, call.outputGradient, 0..<panels, z)
-        let next = range.upperBound..<min(range.upperBound + tilesAtOnce, share.upperBound)
-        let isFirst = first == share.lowerBound && call.isFirst
-        let inputs = Lookahead(call.input, reads[0].lines(of: next, side: Rows.inputs))
-        let gradients = Lookahead(call.outputGradient, outputView.lines(of: next, side: Rows.outputs))
         addProducts(
-          range.count, 0..<depth, v, panels, z, sum, accumulate: !isFirst, inputs, gradients)
+          range.count, 0..<depth, v, panels, z, sum, accumulate: first > share.lowerBound || !call.isFirst,
+          nextInputs: Lookahead(call.input, reads[0].lines(of: next, side: Rows.inputs)),
+          nextGradients: Lookahead(call.outputGradient, outputView.lines(of: next, side: Rows.outputs)))
       }
     }
     guard call.isLast else { return }
@@ -136,7 +135,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
         transformOutputGradient(0..<tiles, call.outputGradient, range, z)
         for input in stride(from: 0, to: depth, by: inputsAtOnce) {
           let inputs = input..<min(input + inputsAtOnce, depth)
-          addProducts(tiles, inputs, memory, range.count, z, sum, accumulate: false, nil, nil)
+          addProducts(tiles, inputs, memory, range.count, z, sum, accumulate: false)
           finish(inputs, range, sum, parts: 1, partStride: 0, call.filterGradient, z + outputFloats)
         }
       }
@@ -168,7 +167,8 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
   /// sum[point][inputs][panels x 16] (+)= v' z over a block of tiles, skipping phases that do not reach a point.
   private func addProducts(
     _ tiles: Int, _ inputs: Range<Int>, _ v: UnsafePointer<Float>, _ panels: Int, _ z: UnsafePointer<Float>,
-    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool, _ nextInputs: Lookahead?, _ nextGradients: Lookahead?
+    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool, nextInputs: Lookahead? = nil,
+    nextGradients: Lookahead? = nil
   ) {
     for point in 0..<Transform.points {
       nextInputs?.ask(point, of: Transform.points)

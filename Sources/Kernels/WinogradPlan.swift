@@ -99,6 +99,11 @@ extension WinogradPhase {
   }
 }
 
+extension Range<Int> {
+  /// `count` of the range from `first` on, or what is left of it.
+  func block(from first: Int, of count: Int) -> Range<Int> { first..<Swift.min(first + count, upperBound) }
+}
+
 /// How the work of a Winograd pass is cut into pieces that fit the caches.
 enum WinogradBlocking: Equatable {
   /// Blocks of tiles, with the whole transformed filter at hand: maps of many tiles and few channels.

@@ -129,8 +129,8 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
       let part = MapTile(
         corner: map + ((image * view.height + y) * view.width + x) * view.channels + first,
         line: view.width * pixel, pixel: pixel,
-        height: min(Rows.outputs, (view.height - y + view.stride - 1) / view.stride),
-        width: min(Columns.outputs, (view.width - x + view.stride - 1) / view.stride))
+        height: view.inside(y, Rows.outputs, of: view.height).count,
+        width: view.inside(x, Columns.outputs, of: view.width).count)
       for channel in Swift.stride(from: 0, to: count, by: 16) {
         for i in 0..<Rows.outputs {
           let line = part.corner + i * part.line + channel
@@ -155,7 +155,8 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     let line, pixel, height, width: Int
   }
 
-  /// A' p A of one tile and a vector of channels, without a question asked where all of the tile lies inside the map.
+  /// A' p A of one tile and a vector of channels, without a question asked where all of the tile lies inside the map. Along
+  /// the rows first: of tiles of 8x4 outputs they are the shorter, and fewer vectors are left for the costlier transform.
   @inline(__always)
   private static func output<V: FloatVector>(
     _: V.Type, _ source: UnsafePointer<Float>, _ slice: Int, _ part: MapTile, _ channel: Int, lanes: Int,
@@ -171,7 +172,7 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
       Rows.output({ V.load(workspace + ($0 * m + j) * V.lanes) }, { result(target + $0 * part.line, $0, $1) })
     }
     if part.height < Rows.outputs || part.width < m || lanes < V.lanes {
-      for j in 0..<max(part.width, 0) {
+      for j in 0..<part.width {
         column(j) { if $1 < part.height { put($2, $0, lanes: lanes, accumulate: accumulate) } }
       }
     } else if accumulate {
@@ -191,7 +192,8 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     for tile in tiles {
       let (image, y, x) = view.place(tile)
       let corner = map + ((image * view.height + y) * view.width + x) * pixel + first
-      let (height, width) = (min(Rows.outputs, view.height - y), min(Columns.outputs, view.width - x))
+      let height = view.inside(y, Rows.outputs, of: view.height).count
+      let width = view.inside(x, Columns.outputs, of: view.width).count
       let isInside = height == Rows.outputs && width == Columns.outputs
       let row = z + (tile - tiles.lowerBound) * 16
       for channel in Swift.stride(from: 0, to: count, by: 16) {
