@@ -14,6 +14,13 @@ public final class Communicator: @unchecked Sendable {
   public let size: Int
   /// Absent in a process that was not started by mpirun or srun, where MPI is never loaded into play.
   let handle: MPI_Comm?
+  /// Whether short sums go through memory that the ranks share, where they can; the same on all ranks.
+  package var sharesMemory = true
+  private enum SharedMemory {
+    case unopened, absent
+    case open(Mailbox)
+  }
+  private var sharedMemory = SharedMemory.unopened
 
   /// MPI's counts are 32 bits; longer buffers go in pieces of this many elements.
   static let longest = 1 << 30
@@ -38,6 +45,20 @@ public final class Communicator: @unchecked Sendable {
     let status = MPI_Comm_set_errhandler(handle, cmpi_errors_return())
     guard status == cmpi_success() else {
       throw CollectiveError(operation: .start, rank: rank, count: 0, message: mpiMessage(status))
+    }
+  }
+
+  /// Memory that all ranks share; nil on all of them where there is none. Collective: the first call opens it.
+  /// - Throws: `CollectiveError`.
+  package func mailbox() throws -> Mailbox? {
+    guard sharesMemory else { return nil }
+    switch sharedMemory {
+    case .absent: return nil
+    case .open(let mailbox): return mailbox
+    case .unopened:
+      let mailbox = try Mailbox.open(self)
+      sharedMemory = mailbox.map { .open($0) } ?? .absent
+      return mailbox
     }
   }
 

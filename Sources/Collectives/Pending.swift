@@ -10,12 +10,25 @@ public final class Pending: @unchecked Sendable {
   private let operation: CollectiveOperation
   private let count: Int
   private var requests: [MPI_Request?]
+  /// What goes through memory that the ranks share instead, and where its sums are wanted.
+  private var posted: (mailbox: Mailbox, message: Mailbox.Message, sums: UnsafeMutableBufferPointer<Double>)?
 
   init(_ communicator: Communicator, _ operation: CollectiveOperation, count: Int) {
     self.communicator = communicator
     self.operation = operation
     self.count = count
     requests = []
+  }
+
+  /// Posts the numbers where the ranks share memory that has room for them.
+  /// - Returns: whether it did, the same on all ranks.
+  func post(_ numbers: UnsafeMutableBufferPointer<Double>) throws -> Bool {
+    guard let mailbox = try communicator.mailbox() else { return false }
+    try communicator.run(.allReduce, count: count) {
+      posted = mailbox.post(UnsafeBufferPointer(numbers), over: $0).map { (mailbox, $0, numbers) }
+      return cmpi_success()
+    }
+    return posted != nil
   }
 
   func add(_ start: (MPI_Comm, UnsafeMutablePointer<MPI_Request?>) -> Int32) throws {
@@ -27,6 +40,13 @@ public final class Pending: @unchecked Sendable {
   /// Returns when the result is in the buffer. A second call returns at once.
   /// - Throws: `CollectiveError`.
   public func wait() throws {
+    if let (mailbox, message, sums) = posted {
+      try communicator.run(operation, count: count) {
+        mailbox.take(message, into: sums, over: $0)
+        return cmpi_success()
+      }
+      posted = nil
+    }
     while var request = requests.last {
       try communicator.run(operation, count: count) { _ in MPI_Wait(&request, cmpi_status_ignore()) }
       requests.removeLast()
@@ -36,6 +56,10 @@ public final class Pending: @unchecked Sendable {
   /// Lets MPI work on it and says whether the result is in the buffer.
   /// - Throws: `CollectiveError`.
   public func poll() throws -> Bool {
+    if let (mailbox, message, _) = posted {
+      guard mailbox.isComplete(message) else { return false }
+      try wait()
+    }
     while var request = requests.last {
       var done: Int32 = 0
       let status = MPI_Test(&request, &done, cmpi_status_ignore())
@@ -55,6 +79,9 @@ extension Communicator {
   public func startAllReduce<T: MPIElement>(_ buffer: UnsafeMutableBufferPointer<T>, _ op: Reduction) throws -> Pending
   {
     let pending = Pending(self, .waitAllReduce, count: buffer.count)
+    if case .sum = op, let numbers = buffer as? UnsafeMutableBufferPointer<Double>, try pending.post(numbers) {
+      return pending
+    }
     try forEachPart(of: buffer) { part in
       try pending.add {
         MPI_Iallreduce(

@@ -214,5 +214,43 @@ private var pendingCases: [MultiRankCase] {
         try expectSameOnAllRanks(results[0], communicator, "the sum of \(count) floats")
       }
     },
+    MultiRankCase(name: "collectives: sums through shared memory have the bits that MPI's have") { communicator in
+      // On one host, as these tests run, there must be such memory, or the case would compare MPI with itself.
+      let shares = try communicator.mailbox() != nil
+      try expect(shares == (2...8).contains(communicator.size), "\(communicator.size) ranks share memory: \(shares)")
+      defer { communicator.sharesMemory = true }
+      for count in [1, 5, 512, 8_192, 8_193, 20_000] {
+        let own = roughFloats(count, rank: communicator.rank).map { Double($0) * .pi }
+        var results: [[Double]] = []
+        for sharesMemory in [true, false] {
+          communicator.sharesMemory = sharesMemory
+          var buffer = own
+          try buffer.withUnsafeMutableBufferPointer { try communicator.startAllReduce($0, .sum).wait() }
+          results.append(buffer)
+        }
+        try expect(results[0] == results[1], "\(count) numbers summed through shared memory differ from MPI's")
+        try expectSameOnAllRanks(results[0], communicator, "the sum of \(count) numbers")
+      }
+    },
+    MultiRankCase(name: "collectives: more sums under way than shared memory has slots, some ranks late") {
+      communicator in
+      let (messages, count) = (75, 300)
+      for round in 0..<3 {
+        let sums = UnsafeMutableBufferPointer<Double>.allocate(capacity: messages * count)
+        defer { sums.deallocate() }
+        for index in sums.indices { sums[index] = Double(element(communicator.rank, index + round)) }
+        if communicator.rank == round % communicator.size { usleep(20_000) }
+        let pending = try (0..<messages).map {
+          try communicator.startAllReduce(
+            UnsafeMutableBufferPointer(rebasing: sums[$0 * count..<($0 + 1) * count]), .sum)
+        }
+        if communicator.rank == (round + 1) % communicator.size { usleep(20_000) }
+        for message in pending.reversed() { try message.wait() }
+        for index in sums.indices {
+          let wanted = (0..<communicator.size).map { element($0, index + round) }.reduce(0, +)
+          try expectEqual(sums[index], Double(wanted), "round \(round), element \(index)")
+        }
+      }
+    },
   ]
 }

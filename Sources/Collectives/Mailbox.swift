@@ -1,0 +1,179 @@
+internal import CMPI
+import Foundation
+
+/// Memory that the ranks of one host share, through which short sums cross them without a call to MPI: a rank leaves its
+/// numbers in a slot, goes on, and later adds up what all have left. Where a message through MPI costs a dozen
+/// microseconds after a millisecond of computing, which has emptied the caches of MPI's own code and queues, this costs
+/// one or two; and it crosses while both ranks compute, which MPI's does inside MPI calls only.
+///
+/// Each rank has a segment in anonymous memory that the others map by its descriptor: nothing in the file system, and
+/// nothing left behind by a rank that is killed. The order of a sum is that of recursive doubling, which MPI is told to
+/// use between hosts: the bits do not depend on the hosts that the ranks get.
+package final class Mailbox {
+  /// More ranks of a host would each read all the others' slots; MPI does better.
+  static let mostRanks = 8
+  /// Messages that may be under way at a time.
+  static let slots = 16
+  /// What fits a slot: the sums of two views and 2,048 channels.
+  static let slotDoubles = 8192
+
+  /// Each number in a cache line of its own, which one rank writes and the others read.
+  private static let line = 64
+  /// A segment: its rank's nonce; by slot, the message last posted and the message last taken out of all slots; the slots.
+  private static let postedAt = line
+  private static let takenAt = postedAt + slots * line
+  private static let slotsAt = takenAt + slots * line
+  private static let bytes = slotsAt + slots * slotDoubles * MemoryLayout<Double>.stride
+
+  private let rank: Int
+  private let segments: [UnsafeMutableRawPointer]
+  /// The messages so far, from 1; all ranks count alike.
+  private var last: UInt64 = 0
+  /// The last message of each slot that this rank has taken.
+  private var taken: [UInt64]
+
+  private init(rank: Int, segments: [UnsafeMutableRawPointer]) {
+    self.rank = rank
+    self.segments = segments
+    taken = [UInt64](repeating: 0, count: Self.slots)
+  }
+
+  deinit { for segment in segments { munmap(segment, Self.bytes) } }
+
+  /// A message that this rank has posted.
+  struct Message {
+    fileprivate let number: UInt64
+    fileprivate var slot: Int { Int(number % UInt64(Mailbox.slots)) }
+  }
+
+  /// Posts this rank's numbers, once all ranks have taken what the slot held before.
+  /// - Returns: nil, on all ranks alike, for what has no room: too many numbers, or too many messages not yet taken.
+  func post(_ numbers: UnsafeBufferPointer<Double>, over communicator: MPI_Comm) -> Message? {
+    let message = Message(number: last + 1)
+    let before = message.number > UInt64(Self.slots) ? message.number - UInt64(Self.slots) : 0
+    guard numbers.count <= Self.slotDoubles, taken[message.slot] == before else { return nil }
+    last = message.number
+    for rank in segments.indices { spin(communicator) { load(rank, Self.takenAt, message) >= before } }
+    if let source = numbers.baseAddress { numbersOf(rank, message).update(from: source, count: numbers.count) }
+    store(message.number, Self.postedAt, message)
+    return message
+  }
+
+  /// Whether all ranks have posted theirs.
+  func isComplete(_ message: Message) -> Bool {
+    segments.indices.allSatisfy { load($0, Self.postedAt, message) >= message.number }
+  }
+
+  /// Waits for all ranks' numbers and puts their sums into `sums`.
+  func take(_ message: Message, into sums: UnsafeMutableBufferPointer<Double>, over communicator: MPI_Comm) {
+    for rank in segments.indices { spin(communicator) { load(rank, Self.postedAt, message) >= message.number } }
+    if let target = sums.baseAddress { add(message, into: target, count: sums.count) }
+    taken[message.slot] = message.number
+    store(message.number, Self.takenAt, message)
+  }
+
+  /// The order of recursive doubling: where the ranks are no power of two, the first ones in pairs; then neighbours, then
+  /// neighbours of those, and so on.
+  private func add(_ message: Message, into sums: UnsafeMutablePointer<Double>, count: Int) {
+    if segments.count == 2 {
+      let (a, b) = (numbersOf(0, message), numbersOf(1, message))
+      for i in 0..<count { sums[i] = a[i] + b[i] }
+      return
+    }
+    var power = 1
+    while power * 2 <= segments.count { power *= 2 }
+    let pairs = segments.count - power
+    withUnsafeTemporaryAllocation(of: Double.self, capacity: power) { terms in
+      for i in 0..<count {
+        for term in 0..<power {
+          let first = term < pairs ? 2 * term : term + pairs
+          terms[term] = numbersOf(first, message)[i]
+          if term < pairs { terms[term] += numbersOf(first + 1, message)[i] }
+        }
+        var distance = 1
+        while distance < power {
+          for term in stride(from: 0, to: power, by: 2 * distance) { terms[term] += terms[term + distance] }
+          distance *= 2
+        }
+        sums[i] = terms[0]
+      }
+    }
+  }
+
+  private func numbersOf(_ rank: Int, _ message: Message) -> UnsafeMutablePointer<Double> {
+    (segments[rank] + Self.slotsAt).assumingMemoryBound(to: Double.self) + message.slot * Self.slotDoubles
+  }
+
+  private func load(_ rank: Int, _ place: Int, _ message: Message) -> UInt64 {
+    cmpi_load_acquire(segments[rank] + place + message.slot * Self.line)
+  }
+
+  private func store(_ value: UInt64, _ place: Int, _ message: Message) {
+    cmpi_store_release(segments[rank] + place + message.slot * Self.line, value)
+  }
+
+  /// Waits a few microseconds awake, and then lets others have the core, who may be the ranks that are waited for. They may
+  /// in turn wait for a message of this rank's that MPI still has to send.
+  @inline(__always)
+  private func spin(_ communicator: MPI_Comm, _ done: () -> Bool) {
+    var turns = 0
+    while !done() {
+      turns += 1
+      if turns < 200 {
+        cmpi_pause()
+      } else {
+        sched_yield()
+        if turns % 16 == 0 { cmpi_progress(communicator) }
+      }
+    }
+  }
+}
+
+extension Mailbox {
+  /// Collective: a mailbox on all ranks, or on none where they are too many, not all of one host, or kept from each
+  /// other's memory.
+  /// - Throws: `CollectiveError`.
+  static func open(_ communicator: Communicator) throws -> Mailbox? {
+    let (rank, size) = (communicator.rank, communicator.size)
+    guard size > 1, size <= mostRanks else { return nil }
+    let own = cmpi_memory_file(bytes)
+    defer { if own >= 0 { close(own) } }
+    var segments = [UnsafeMutableRawPointer?](repeating: nil, count: size)
+    segments[rank] = own >= 0 ? map(own) : nil
+    let nonce = UInt64.random(in: 1...UInt64.max)
+    segments[rank]?.storeBytes(of: nonce, as: UInt64.self)
+    let hello = [UInt64(getpid()), UInt64(max(own, 0)), segments[rank] == nil ? 0 : nonce]
+    var everyone = [UInt64](repeating: 0, count: 3 * size)
+    try hello.withUnsafeBufferPointer { hello in
+      try everyone.withUnsafeMutableBufferPointer { try communicator.allGather(hello, into: $0) }
+    }
+    for other in 0..<size where other != rank && everyone[3 * other + 2] != 0 {
+      segments[other] = peer(
+        process: everyone[3 * other], descriptor: everyone[3 * other + 1], nonce: everyone[3 * other + 2])
+    }
+    // Also the sign that nobody opens a descriptor any more that its owner is about to close.
+    let mapped = segments.compactMap { $0 }
+    if try communicator.allReduce(Int64(mapped.count), .min) < Int64(size) {
+      for segment in mapped { munmap(segment, bytes) }
+      return nil
+    }
+    return Mailbox(rank: rank, segments: mapped)
+  }
+
+  private static func map(_ descriptor: Int32) -> UnsafeMutableRawPointer? {
+    let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+    return memory == MAP_FAILED ? nil : memory
+  }
+
+  /// Another process's segment. The same number may be another process's in another container: the nonce tells.
+  private static func peer(process: UInt64, descriptor: UInt64, nonce: UInt64) -> UnsafeMutableRawPointer? {
+    let file = Foundation.open("/proc/\(process)/fd/\(descriptor)", O_RDWR | O_CLOEXEC | O_NONBLOCK)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var status = stat()
+    guard fstat(file, &status) == 0, status.st_size == off_t(bytes), let memory = map(file) else { return nil }
+    if memory.load(as: UInt64.self) == nonce { return memory }
+    munmap(memory, bytes)
+    return nil
+  }
+}
