@@ -31,7 +31,7 @@ public struct MeasureDetail: OptionSet, Sendable {
   public let rawValue: Int
   public init(rawValue: Int) { self.rawValue = rawValue }
 
-  /// The effective rank: eigenvalues on rank 0, of a matrix whose side is the smaller of 2 batch and dimensions.
+  /// The effective rank: eigenvalues of a matrix whose side is the smaller of 2 batch and dimensions.
   public static let effectiveRank = MeasureDetail(rawValue: 1)
   /// Alignment and uniformity: every rank gets all projections.
   public static let pairs = MeasureDetail(rawValue: 2)
@@ -51,6 +51,9 @@ package final class StepMeter {
   private let units: UnsafeMutablePointer<Double>
   private let products: UnsafeMutablePointer<Double>
   private let eigenvalues: SymmetricEigenvalues
+  /// The effective rank, under way to rank 0: the last rank computes it while rank 0 has the target to move.
+  private let found: UnsafeMutableBufferPointer<Double>
+  private var message: Pending?
 
   /// Places in `sums`.
   private enum Place {
@@ -82,23 +85,37 @@ package final class StepMeter {
     eigenvalues = SymmetricEigenvalues(size: min(dimensions, 2 * rows * ranks))
     let packed = dimensions <= 2 * rows * ranks ? dimensions * (dimensions + 1) / 2 : 0
     sums = .allocate(capacity: Place.perDimension + 5 * dimensions + packed)
+    found = .allocate(capacity: 1)
+    found.initialize(repeating: 0)
   }
 
   deinit {
     sums.deallocate()
     everyone.deallocate()
     products.deallocate()
+    found.deallocate()
   }
 
-  /// Collective.
+  /// Everything at once. Collective.
+  package func measure(
+    loss: Double, z: UnsafePointer<Float>, targets: UnsafePointer<Float>, stop: Bool, detail: MeasureDetail = [],
+    communicator: Communicator
+  ) throws -> StepMeasures {
+    var measures = try start(
+      loss: loss, z: z, targets: targets, stop: stop, detail: detail, communicator: communicator)
+    measures.effectiveRank = try finishEffectiveRank()
+    return measures
+  }
+
+  /// All but the effective rank. Collective.
   /// - Parameters:
   ///   - loss: this rank's share.
   ///   - z: online projections [2 * rows x dimensions], view 0 first; z' (`targets`) likewise.
   ///   - stop: whether this rank was told to stop.
   ///   - detail: the same on all ranks.
   /// - Throws: `CollectiveError`.
-  package func measure(
-    loss: Double, z: UnsafePointer<Float>, targets: UnsafePointer<Float>, stop: Bool, detail: MeasureDetail = [],
+  package func start(
+    loss: Double, z: UnsafePointer<Float>, targets: UnsafePointer<Float>, stop: Bool, detail: MeasureDetail,
     communicator: Communicator
   ) throws -> StepMeasures {
     sums.update(repeating: 0)
@@ -116,14 +133,26 @@ package final class StepMeter {
       for d in 0..<dimensions { all += sums[mine + d] * sums[mine + dimensions + d] }
     }
     let wantsPairs = detail.contains(.pairs)
+    if detail.contains(.effectiveRank) {
+      found[0] = rank == ranks - 1 ? effectiveRank() : 0
+      message = try communicator.startAllReduce(found, .sum)
+    }
     return StepMeasures(
       loss: sums[Place.loss], positiveCosine: positive / (2 * batch),
       negativeCosine: batch > 1 ? (all - positive) / (2 * batch * (batch - 1)) : 0,
       projectionStd: standardDeviation(batch: batch),
-      effectiveRank: detail.contains(.effectiveRank) && rank == 0 ? effectiveRank() : nil,
       alignment: wantsPairs ? sums[Place.alignment] / batch : nil,
       uniformity: wantsPairs ? uniformity(batch: batch) : nil,
       stops: sums[Place.stop] > 0)
+  }
+
+  /// Waits for what `start` left open. Collective.
+  /// - Returns: on rank 0, and where it was asked for.
+  package func finishEffectiveRank() throws -> Double? {
+    guard let message else { return nil }
+    self.message = nil
+    try message.wait()
+    return rank == 0 ? found[0] : nil
   }
 
   /// Adds the pairs of one direction: Σ ẑ·ẑ' of the same image, and the two sums of unit rows whose product has every

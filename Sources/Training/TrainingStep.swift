@@ -56,8 +56,8 @@ public final class TrainingStep {
       preconditionFailure("a step leaves its projections")
     }
     CollectiveWatchdog.note("measures")
-    let measures = try clock.measure(.communication) {
-      try meter.measure(loss: loss, z: z, targets: targets, stop: stop, detail: detail, communicator: world)
+    var measures = try clock.measure(.communication) {
+      try meter.start(loss: loss, z: z, targets: targets, stop: stop, detail: detail, communicator: world)
     }
     CollectiveWatchdog.note("update")
     clock.measure(.optimizer) {
@@ -71,6 +71,7 @@ public final class TrainingStep {
           team: method.context.team)
       }
     }
+    measures.effectiveRank = try clock.measure(.communication) { try meter.finishEffectiveRank() }
     return measures
   }
 
