@@ -14,8 +14,10 @@ public final class AlignedBuffer: @unchecked Sendable {
     precondition(count >= 0, "a buffer cannot have \(count) floats")
     let page = 2 << 20
     let needed = max(count, 16) * MemoryLayout<Float>.stride
-    let huge = needed >= page * 3 / 4
-    let bytes = huge ? (needed + page - 1) / page * page : needed
+    let whole = (needed + page - 1) / page * page
+    // The last page is a huge one too where little of it is wasted.
+    let bytes = whole - needed <= needed / 16 ? whole : needed
+    let huge = bytes >= page
     var raw: UnsafeMutableRawPointer?
     let status = posix_memalign(&raw, huge ? page : 64, bytes)
     guard status == 0, let raw else { fatalError("out of memory: \(bytes) bytes") }
