@@ -48,6 +48,13 @@ CVECTOR_INLINE cvector_float16 cvector_positive16(cvector_float16 value, cvector
   return (cvector_float16)((cvector_int16)value & ~(cvector_int16)(sign <= 0.0f));
 }
 
+/// The value, but +0 in the lanes below zero.
+CVECTOR_INLINE cvector_float8 cvector_rectified8(cvector_float8 value) { return value < 0.0f ? (cvector_float8)0.0f : value; }
+
+CVECTOR_INLINE cvector_float16 cvector_rectified16(cvector_float16 value) {
+  return value < 0.0f ? (cvector_float16)0.0f : value;
+}
+
 /// All bits in the lanes where a > b.
 CVECTOR_INLINE cvector_int8 cvector_larger8(cvector_float8 a, cvector_float8 b) { return (cvector_int8)(a > b); }
 

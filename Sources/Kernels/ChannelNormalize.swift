@@ -105,7 +105,7 @@ public enum ChannelNormalize {
         let centred = V.load(x + base + c) - V.load(affine.mean + c)
         var value = V.load(affine.beta + c).addingProduct(centred, V.load(affine.scale + c))
         if adds { value = value + V.load(residual + base + c) }
-        if relu { value = value.wherePositive(value) }
+        if relu { value = value.rectified }
         value.store(output + base + c)
       }
       var c = forVectors(of: channels, by16: { apply(SIMD16<Float>.self, $0) }, by8: { apply(SIMD8<Float>.self, $0) })

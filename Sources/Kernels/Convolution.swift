@@ -93,11 +93,17 @@ public final class Convolution {
   public var dealsForward: Bool { forwardPlan.pieces != .whole }
   public var dealsInputGradient: Bool { inputPlan.pieces != .whole }
 
+  /// Whether a forward pass, or a filter gradient, can take its input through an activation.
+  public var activatesForward: Bool { forwardPlan.activatesInput }
+  public var activatesFilterGradient: Bool { filterPlan.activatesInput }
+
   /// output[images, outputHeight, outputWidth, outputChannels] = input[images, height, width, inputChannels] * filter.
   public func forward(
-    images: Int, input: UnsafePointer<Float>, filter: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>
+    images: Int, input: UnsafePointer<Float>, activation: InputActivation? = nil, filter: UnsafePointer<Float>,
+    output: UnsafeMutablePointer<Float>
   ) {
-    forwardPlan.run(.all(maps(images, input, output), filter: filter), team, scratch.pointer)
+    forwardPlan.run(
+      .all(maps(images, input, output, activation: activation), filter: filter), team, scratch.pointer)
   }
 
   /// Prepares a filter for `forward(images:input:output:thread:)`; nothing else may use the scratch in between.
@@ -105,9 +111,11 @@ public final class Convolution {
 
   /// A few images of a forward pass whose filter is packed, by the team's thread that calls.
   public func forward(
-    images: Int, input: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, thread: Int
+    images: Int, input: UnsafePointer<Float>, activation: InputActivation? = nil,
+    output: UnsafeMutablePointer<Float>, thread: Int
   ) {
-    forwardPlan.run(.images(maps(images, input, output), thread: thread), team, scratch.pointer)
+    forwardPlan.run(
+      .images(maps(images, input, output, activation: activation), thread: thread), team, scratch.pointer)
   }
 
   /// inputGradient[images, height, width, inputChannels] (+)= the gradient of sum(output * outputGradient).
@@ -134,10 +142,13 @@ public final class Convolution {
   }
 
   private func maps(
-    _ images: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, _ accumulate: Bool = false
+    _ images: Int, _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>, _ accumulate: Bool = false,
+    activation: InputActivation? = nil
   ) -> CorrelationMaps {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
-    return CorrelationMaps(images: images, input: input, output: output, accumulate: accumulate)
+    precondition(activation == nil || activatesForward, "an activation that the algorithm does not take")
+    return CorrelationMaps(
+      images: images, input: input, output: output, accumulate: accumulate, activation: activation)
   }
 
   /// filterGradient[kernel, kernel, inputChannels, outputChannels] = the gradient of sum(output * outputGradient).
@@ -146,14 +157,16 @@ public final class Convolution {
   ///   - isLast: whether they are the last piece; the gradient is complete after it only, and nothing may use the
   ///     scratch before.
   public func filterGradient(
-    images: Int, input: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>,
-    filterGradient: UnsafeMutablePointer<Float>, isFirst: Bool = true, isLast: Bool = true
+    images: Int, input: UnsafePointer<Float>, activation: InputActivation? = nil,
+    outputGradient: UnsafePointer<Float>, filterGradient: UnsafeMutablePointer<Float>, isFirst: Bool = true,
+    isLast: Bool = true
   ) {
     precondition(images <= shape.images, "planned for \(shape.images) images, not \(images)")
+    precondition(activation == nil || activatesFilterGradient, "an activation that the algorithm does not take")
     filterPlan.run(
       FilterGradientCall(
         images: images, input: input, outputGradient: outputGradient, filterGradient: filterGradient,
-        isFirst: isFirst, isLast: isLast),
+        isFirst: isFirst, isLast: isLast, activation: activation),
       team, scratch.pointer)
   }
 }

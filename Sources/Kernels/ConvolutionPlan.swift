@@ -4,6 +4,8 @@ struct CorrelationMaps {
   let input: UnsafePointer<Float>
   let output: UnsafeMutablePointer<Float>
   let accumulate: Bool
+  /// For kernels whose `activatesInput` says so.
+  var activation: InputActivation?
 }
 
 /// What a planned forward pass or input gradient is asked for. Where the kernel's `pieces` allow it, images may be computed a
@@ -47,7 +49,13 @@ struct PieceRule: Equatable {
 protocol CorrelationKernel {
   var scratchFloats: Int { get }
   var pieces: PieceRule { get }
+  /// Whether it can take what it reads through an activation.
+  var activatesInput: Bool { get }
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
+}
+
+extension CorrelationKernel {
+  var activatesInput: Bool { false }
 }
 
 /// Operands of a filter gradient.
@@ -59,13 +67,21 @@ struct FilterGradientCall: @unchecked Sendable {
   /// between.
   var isFirst = true
   var isLast = true
+  /// Of the input, for kernels whose `activatesInput` says so.
+  var activation: InputActivation?
 }
 
 /// A planned filter gradient, which overwrites.
 protocol FilterGradientKernel {
   var scratchFloats: Int { get }
   var pieces: PieceRule { get }
+  /// As a correlation's.
+  var activatesInput: Bool { get }
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>)
+}
+
+extension FilterGradientKernel {
+  var activatesInput: Bool { false }
 }
 
 /// A kernel of either kind behind a closure. Not an existential: through a protocol's witness table the compiler would
@@ -73,13 +89,16 @@ protocol FilterGradientKernel {
 struct ConvolutionPlan<Call> {
   let scratchFloats: Int
   let pieces: PieceRule
+  let activatesInput: Bool
   let run: (Call, ThreadTeam, UnsafeMutablePointer<Float>) -> Void
 }
 
 extension ConvolutionPlan where Call == CorrelationCall {
   @inline(__always)
   init<Kernel: CorrelationKernel>(_ kernel: Kernel) {
-    self.init(scratchFloats: kernel.scratchFloats, pieces: kernel.pieces) {
+    self.init(
+      scratchFloats: kernel.scratchFloats, pieces: kernel.pieces, activatesInput: kernel.activatesInput
+    ) {
       kernel.run($0, team: $1, memory: $2)
     }
   }
@@ -88,7 +107,9 @@ extension ConvolutionPlan where Call == CorrelationCall {
 extension ConvolutionPlan where Call == FilterGradientCall {
   @inline(__always)
   init<Kernel: FilterGradientKernel>(_ kernel: Kernel) {
-    self.init(scratchFloats: kernel.scratchFloats, pieces: kernel.pieces) {
+    self.init(
+      scratchFloats: kernel.scratchFloats, pieces: kernel.pieces, activatesInput: kernel.activatesInput
+    ) {
       kernel.run($0, team: $1, memory: $2)
     }
   }

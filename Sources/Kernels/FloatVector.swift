@@ -15,6 +15,8 @@ protocol ChannelVector {
   func addingProduct(_ a: Self, _ b: Self) -> Self
   /// The lanes where `sign` is above zero (or no number); +0 elsewhere.
   func wherePositive(_ sign: Self) -> Self
+  /// The lanes that are not below zero; +0 elsewhere.
+  var rectified: Self { get }
   var widened: Wide { get }
 }
 
@@ -80,6 +82,9 @@ extension SIMD16<Float>: ChannelVector, FloatVector {
 
   @inline(__always)
   func wherePositive(_ sign: SIMD16<Float>) -> SIMD16<Float> { cvector_positive16(self, sign) }
+
+  @inline(__always)
+  var rectified: SIMD16<Float> { cvector_rectified16(self) }
 
   @inline(__always)
   var widened: Two<SIMD8<Double>> { Two(cvector_widen_low8(self), cvector_widen_high8(self)) }
@@ -154,6 +159,9 @@ extension Two: ChannelVector where Vector: ChannelVector {
 
   @inline(__always)
   func wherePositive(_ sign: Self) -> Self { Two(low.wherePositive(sign.low), high.wherePositive(sign.high)) }
+
+  @inline(__always)
+  var rectified: Self { Two(low.rectified, high.rectified) }
 
   @inline(__always)
   var widened: Two<Vector.Wide> { Two<Vector.Wide>(low.widened, high.widened) }

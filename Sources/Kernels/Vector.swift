@@ -43,6 +43,10 @@ extension SIMD8<Float> {
   @inline(__always)
   func wherePositive(_ sign: SIMD8<Float>) -> SIMD8<Float> { cvector_positive8(self, sign) }
 
+  /// The lanes that are not below zero; +0 elsewhere.
+  @inline(__always)
+  var rectified: SIMD8<Float> { cvector_rectified8(self) }
+
   /// All bits set in the lanes that are larger than the other's.
   @inline(__always)
   func isLarger(than other: SIMD8<Float>) -> SIMD8<Int32> { cvector_larger8(self, other) }

@@ -72,6 +72,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
 
   var pieces: PieceRule { blocking.pieces(threads: 1) }
 
+  var activatesInput: Bool { Transform.activates(reads, images: problem.images) }
+
   func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {
     case .tiles: runByTiles(call, team, memory)
@@ -108,7 +110,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     for first in stride(from: tiles.lowerBound, to: tiles.upperBound, by: block) {
       let range = tiles.block(from: first, of: block)
       let next = tiles.block(from: range.upperBound, of: block)
-      transformInput(range, maps.input, v, space)
+      transformInput(range, maps.input, maps.activation, v, space)
       multiply(
         range.count, v, memory, 0..<panels, products,
         outputs: Lookahead(maps.output, writes[0].lines(of: range, side: Rows.outputs)),
@@ -124,7 +126,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     team.run { thread in
       let share = team.share(of: tiles, thread: thread)
       let space = memory + inputFloats + thread * own + filterFloats + productFloats
-      transformInput(share, maps.input, memory + share.lowerBound * inputRow, space)
+      transformInput(share, maps.input, maps.activation, memory + share.lowerBound * inputRow, space)
     }
     team.run { thread in
       let u = memory + inputFloats + thread * own
@@ -141,9 +143,14 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
 
   /// v[point][tile][phase][inputChannels].
   private func transformInput(
-    _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ v: UnsafeMutablePointer<Float>,
-    _ space: UnsafeMutablePointer<Float>
+    _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ activation: InputActivation?,
+    _ v: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
   ) {
+    if let activation {
+      return Transform.activatedInput(
+        reads[0], tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice,
+        workspace: space)
+    }
     for (phase, view) in reads.enumerated() {
       Transform.input(
         view, tiles: tiles, map: input, v: v + phase * problem.inputChannels, rowStride: inputRow, slice: inputSlice,

@@ -81,6 +81,8 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
 
   var pieces: PieceRule { blocking.pieces(threads: threads) }
 
+  var activatesInput: Bool { Transform.activates(reads, images: problem.images) }
+
   func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
     switch blocking {
     case .tiles: runByTiles(call, team, memory)
@@ -99,7 +101,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
       for first in stride(from: share.lowerBound, to: share.upperBound, by: tilesAtOnce) {
         let range = share.block(from: first, of: tilesAtOnce)
         let next = share.block(from: range.upperBound, of: tilesAtOnce)
-        transformInput(range, call.input, v, z + outputFloats)
+        transformInput(range, call.input, call.activation, v, z + outputFloats)
         transformOutputGradient(range, call.outputGradient, 0..<panels, z)
         addProducts(
           range.count, 0..<depth, v, panels, z, sum, accumulate: first > share.lowerBound || !call.isFirst,
@@ -124,7 +126,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
     team.run { thread in
       let share = team.share(of: tiles, thread: thread)
       let space = memory + inputFloats + thread * own + sumFloats + outputFloats
-      transformInput(share, call.input, memory + share.lowerBound * inputRow, space)
+      transformInput(share, call.input, call.activation, memory + share.lowerBound * inputRow, space)
     }
     team.run { thread in
       let sum = memory + inputFloats + thread * own
@@ -144,9 +146,14 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
 
   /// v[point][tile][phase][inputChannels].
   private func transformInput(
-    _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ v: UnsafeMutablePointer<Float>,
-    _ space: UnsafeMutablePointer<Float>
+    _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ activation: InputActivation?,
+    _ v: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
   ) {
+    if let activation {
+      return Transform.activatedInput(
+        reads[0], tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice,
+        workspace: space)
+    }
     for (phase, view) in reads.enumerated() {
       Transform.input(
         view, tiles: tiles, map: input, v: v + phase * problem.inputChannels, rowStride: inputRow, slice: inputSlice,

@@ -72,6 +72,48 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     }
   }
 
+  /// Floats of the largest map that is worth reading through its activation: four megabytes, of which the last-level cache
+  /// has much. Of larger maps a pass in order is quicker than what tiles ask for.
+  private static var activatedFloats: Int { 1 << 20 }
+
+  /// Whether `activatedInput` is the way to read these phases: whole vectors of channels, and maps of stride 1 that tiles
+  /// divide, so that of a tile no more than its outermost rows and columns lie outside.
+  static func activates(_ views: [WinogradView], images: Int) -> Bool {
+    guard views.count == 1, let view = views.first else { return false }
+    return images * view.height * view.width * view.channels <= activatedFloats && view.stride == 1
+      && view.channels % 8 == 0 && view.row == -1 && view.column == -1
+      && view.tileRows * Rows.outputs == view.height && view.tileColumns * Columns.outputs == view.width
+      && Rows.inputs == Rows.outputs + 2 && Columns.inputs == Columns.outputs + 2
+  }
+
+  /// As `input`, of relu((map - mean) * scale + beta).
+  static func activatedInput(
+    _ view: WinogradView, tiles: Range<Int>, map: UnsafePointer<Float>, _ activation: InputActivation,
+    v: UnsafeMutablePointer<Float>, rowStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (height, width, channels) = (Rows.inputs, Columns.inputs, view.channels)
+    let line = view.width * channels
+    for tile in tiles {
+      let (image, y, x) = view.place(tile)
+      let affine = activation.affine(ofImage: image)
+      let first = map + ((image * view.height + y) * view.width + x) * channels
+      let target = v + (tile - tiles.lowerBound) * rowStride
+      let (above, below) = (y < 0, y + height > view.height)
+      let columns = view.inside(x, width, of: view.width)
+      @inline(__always)
+      func activated<V: FloatVector>(_: V.Type, _ channel: Int) {
+        let activation = ActivationVector<V>(affine, channel)
+        square(
+          { i, j in
+            if i == 0 && above || i == height - 1 && below { return V(repeating: 0) }
+            return activation(V.load(first + channel + (i * line + j * channels)))
+          }, columns, target + channel, slice, workspace)
+      }
+      _ = forVectors(
+        of: channels, by16: { activated(SIMD16<Float>.self, $0) }, by8: { activated(SIMD8<Float>.self, $0) })
+    }
+  }
+
   /// B' d B of one tile, whose pixels are at the places; those of other columns are zeros.
   @inline(__always)
   private static func square(

@@ -27,6 +27,8 @@ package final class BatchNorm: Normalization {
   /// What a segment has `channels` floats each of; `ratio` and `offset` are batch renormalisation's r and d.
   private enum Vector: Int, CaseIterable { case mean, inverse, scale, shift, meanGradient, meanProduct, ratio, offset }
   private let statistics: AlignedBuffer
+  /// Of each segment, for those who normalise as they read.
+  private let affines: UnsafeMutableBufferPointer<ChannelAffine>
   /// For each segment: two sums a channel.
   private let sums: UnsafeMutableBufferPointer<Double>
   /// What is being observed: for each piece and each segment that it has images of, two sums a channel.
@@ -66,12 +68,15 @@ package final class BatchNorm: Normalization {
     statistics = AlignedBuffer(count: segments * Vector.allCases.count * channels)
     sums = .allocate(capacity: segments * 2 * channels)
     sums.initialize(repeating: 0)
+    affines = .allocate(capacity: segments)
     for segment in 0..<owners { vector(segment, .ratio).update(repeating: 1, count: channels) }
+    for segment in 0..<segments { affines.initializeElement(at: segment, to: affine(segment)) }
   }
 
   deinit {
     sums.deallocate()
     partials.deallocate()
+    affines.deallocate()
   }
 
   package func startObserving(_ pieces: Pieces) {
@@ -167,6 +172,13 @@ package final class BatchNorm: Normalization {
         output: output + (at - images.lowerBound * rowsPerImage * channels), rows: rows.count, channels: channels,
         team: team)
     }
+  }
+
+  package func activation(from image: Int) -> InputActivation? {
+    let isTraining = context.phase == .training
+    return InputActivation(
+      affines: UnsafePointer(affines.baseAddress!), imagesPerAffine: isTraining ? imagesPerSegment : .max,
+      firstImage: image)
   }
 
   package func observeGradient(

@@ -34,10 +34,18 @@ package final class ConvolutionNorm {
       shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels, otherwise: role)
   }
 
-  /// Floats of the map that a unit's activation is put in for this one to read: a piece for each thread, or all.
+  /// Floats of the map that a unit's activation is put in for this one to read, unless it is made in reading: a piece for
+  /// each thread, or all. Units that read each other have norms of one kind.
   var activationFloats: Int {
-    let forward = convolution.dealsForward ? convolution.forwardPiece * context.team.threads : shape.images
-    return max(forward, context.keepsActivations ? convolution.filterGradientPiece : 0) * shape.inputSize
+    let isMadeInReading = norm.activation(from: 0) != nil
+    var images = 0
+    if !(isMadeInReading && convolution.activatesForward) {
+      images = convolution.dealsForward ? convolution.forwardPiece * context.team.threads : shape.images
+    }
+    if context.keepsActivations, !(isMadeInReading && convolution.activatesFilterGradient) {
+      images = max(images, convolution.filterGradientPiece)
+    }
+    return images * shape.inputSize
   }
 
   /// Computes the convolution and starts on the statistics of the norm behind it, a few images at a time: each piece of
@@ -60,26 +68,38 @@ package final class ConvolutionNorm {
         context.team.deal(pieces.count) { thread, piece in
           let range = pieces[piece]
           let own = activation + thread * pieces.size * shape.inputSize
-          let source = source(input, range, weights, activation: own, on: thread, team: .alone)
+          let source = source(
+            input, range, weights, activates: convolution.activatesForward, activation: own, on: thread, team: .alone)
           convolution.forward(
-            images: range.count, input: source, output: output + range.lowerBound * shape.outputSize, thread: thread)
+            images: range.count, input: source.map, activation: source.activation,
+            output: output + range.lowerBound * shape.outputSize, thread: thread)
           context.clock.measure(.norm, on: thread) { norm.observe(output, piece: piece, of: pieces) }
         }
       } else {
-        if !input.isMap {
-          context.team.deal(pieces.count) { thread, piece in
-            let own = activation + pieces[piece].lowerBound * shape.inputSize
-            _ = source(input, pieces[piece], weights, activation: own, on: thread, team: .alone)
-          }
-        }
-        let whole = if case .activation = input { UnsafePointer(activation) } else { input.map }
-        convolution.forward(images: images, input: whole, filter: inUse, output: output)
+        let whole = wholeSource(input, pieces, weights, activation: activation)
+        convolution.forward(
+          images: images, input: whole.map, activation: whole.activation, filter: inUse, output: output)
         context.clock.measure(.norm) {
           context.team.deal(pieces.count) { _, piece in norm.observe(output, piece: piece, of: pieces) }
         }
       }
     }
     try context.clock.measure(.norm) { try norm.startSettling(images: images, weights: weights) }
+  }
+
+  /// All that a forward pass reads which takes all images together.
+  private func wholeSource(
+    _ input: UnitInput, _ pieces: Pieces, _ weights: Weights, activation: UnsafeMutablePointer<Float>
+  ) -> Source {
+    if case .map(let map) = input { return (map, nil) }
+    if case .activation(let unit) = input, convolution.activatesForward, let made = unit.norm.activation(from: 0) {
+      return (UnsafePointer(unit.sum.pointer), made)
+    }
+    context.team.deal(pieces.count) { thread, piece in
+      let own = activation + pieces[piece].lowerBound * shape.inputSize
+      _ = source(input, pieces[piece], weights, activates: false, activation: own, on: thread, team: .alone)
+    }
+    return (input.isActivation ? UnsafePointer(activation) : input.map, nil)
   }
 
   private func settle(_ weights: Weights) throws {
@@ -130,23 +150,31 @@ package final class ConvolutionNorm {
     }
   }
 
+  /// What a pass reads: a map, or what an activation is to be made of.
+  private typealias Source = (map: UnsafePointer<Float>, activation: InputActivation?)
+
   /// Some images of what the unit reads, by one thread of the team or by all.
-  /// - Parameter activation: room for so many images of a unit's activation.
+  /// - Parameters:
+  ///   - activates: whether the pass can make a unit's activation as it reads.
+  ///   - activation: room for so many images of a unit's activation, where it cannot.
   private func source(
-    _ input: UnitInput, _ images: Range<Int>, _ weights: Weights, activation: UnsafeMutablePointer<Float>,
-    on thread: Int = 0, team: ThreadTeam
-  ) -> UnsafePointer<Float> {
+    _ input: UnitInput, _ images: Range<Int>, _ weights: Weights, activates: Bool,
+    activation: UnsafeMutablePointer<Float>, on thread: Int = 0, team: ThreadTeam
+  ) -> Source {
     switch input {
-    case .map(let map): return map + images.lowerBound * shape.inputSize
+    case .map(let map): return (map + images.lowerBound * shape.inputSize, nil)
     case .made(let map, let make):
       context.clock.measure(.norm, on: thread) { make(images, team) }
-      return map + images.lowerBound * shape.inputSize
+      return (map + images.lowerBound * shape.inputSize, nil)
     case .activation(let unit):
+      if activates, let activation = unit.norm.activation(from: images.lowerBound) {
+        return (UnsafePointer(unit.sum.pointer + images.lowerBound * shape.inputSize), activation)
+      }
       context.clock.measure(.norm, on: thread) {
         unit.norm.apply(
           unit.sum.pointer, residual: nil, relu: true, output: activation, images: images, weights: weights, team: team)
       }
-      return UnsafePointer(activation)
+      return (UnsafePointer(activation), nil)
     }
   }
 
@@ -245,11 +273,13 @@ package final class ConvolutionNorm {
     _ sumGradient: UnsafePointer<Float>, input: UnitInput, _ piece: Range<Int>, of images: Int, _ weights: Weights
   ) {
     let source = source(
-      input, piece, weights, activation: context.maps[.activation].pointer, team: context.team)
+      input, piece, weights, activates: convolution.activatesFilterGradient,
+      activation: context.maps[.activation].pointer, team: context.team)
     let isLast = piece.upperBound == images
     context.clock.measure(.convolutionBackward) {
       convolution.filterGradient(
-        images: piece.count, input: source, outputGradient: sumGradient + piece.lowerBound * shape.outputSize,
+        images: piece.count, input: source.map, activation: source.activation,
+        outputGradient: sumGradient + piece.lowerBound * shape.outputSize,
         filterGradient: weights.gradient(filter), isFirst: piece.lowerBound == 0, isLast: isLast)
       if isLast { standardization?.backward(weights.gradient(filter), weights: weights.value(filter)) }
     }
@@ -264,7 +294,7 @@ package enum UnitInput {
   /// relu(norm(...)) of another unit's last forward pass, which is nowhere written as a whole.
   case activation(ConvolutionNorm)
 
-  fileprivate var isMap: Bool { if case .map = self { true } else { false } }
+  fileprivate var isActivation: Bool { if case .activation = self { true } else { false } }
 
   /// Has all of a map made at once, for readers of another kind.
   package func whole(_ images: Int, team: ThreadTeam) -> UnsafePointer<Float> {

@@ -23,6 +23,9 @@ package protocol Normalization: AnyObject {
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights, team: ThreadTeam)
 
+  /// relu(norm(x)) as a convolution can compute it from x, of the images from one on; nil where it cannot.
+  func activation(from image: Int) -> InputActivation?
+
   /// Takes in the gradient of `apply`'s output for a piece of the maps, as `observe`. Where the mask is a kept output,
   /// `gradient` is left as the gradient before the ReLU, which is what the residual branch receives; where it is
   /// recomputed, `gradient` may be left as it was.
@@ -43,6 +46,8 @@ package protocol Normalization: AnyObject {
 }
 
 extension Normalization {
+  package func activation(from image: Int) -> InputActivation? { nil }
+
   /// Takes in all of the map x.
   package func observe(_ x: UnsafePointer<Float>, images: Int, team: ThreadTeam) {
     let pieces = Pieces(images: images, size: Self.imagesAtOnce)
