@@ -60,8 +60,10 @@ public final class Convolution {
   public let forwardPiece, inputGradientPiece, filterGradientPiece: Int
   /// Images whose two maps the second-level cache holds, at least one: what a thread takes at a time of a pass over maps.
   public let cachedImages: Int
-  /// Floats of a piece's two maps for each thread: three quarters of a megabyte.
+  /// Floats of a piece's two maps for each thread: three quarters of a megabyte. Kernels that look ahead lose more by
+  /// starting anew, and a thread alone needs no small pieces to have its share of the work: 2 1/4 megabytes.
   private static let pieceFloats = 196_608
+  private static let longPieceFloats = 589_824
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
   public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
@@ -77,11 +79,14 @@ public final class Convolution {
     forwardPlan = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
     inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
     filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
-    let cached = Self.pieceFloats / (shape.inputSize + shape.outputSize)
-    cachedImages = max(1, cached)
-    forwardPiece = forwardPlan.pieces.piece(wanted: cached, images: shape.images)
-    inputGradientPiece = inputPlan.pieces.piece(wanted: cached, images: shape.images)
-    filterGradientPiece = filterPlan.pieces.piece(wanted: cached * team.threads, images: shape.images)
+    func piece(_ rule: PieceRule, threads: Int) -> Int {
+      let floats = rule.looksAhead && team.threads == 1 ? Self.longPieceFloats : Self.pieceFloats
+      return rule.piece(wanted: floats / (shape.inputSize + shape.outputSize) * threads, images: shape.images)
+    }
+    cachedImages = max(1, Self.pieceFloats / (shape.inputSize + shape.outputSize))
+    forwardPiece = piece(forwardPlan.pieces, threads: 1)
+    inputGradientPiece = piece(inputPlan.pieces, threads: 1)
+    filterGradientPiece = piece(filterPlan.pieces, threads: team.threads)
     scratch.reserve(
       max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats))
   }
