@@ -8,22 +8,29 @@ enum WinogradTile8: WinogradTile {
 
   @inline(__always)
   static func input<V: FloatVector>(_ d: (Int) -> V, _ result: (Int, V) -> Void) {
-    let (d1, d2, d3, d4, d5, d6, d7, d8) = (d(1), d(2), d(3), d(4), d(5), d(6), d(7), d(8))
-    result(0, fma(fma(fma(fma(d8, -6.28125, d6), 10.601806640625, d4), -6.14947509765625, d2), 0.968994140625, d(0)))
-    /// A pair of opposite points, where the squares of the others have these elementary symmetric sums.
+    // Of the polynomial whose roots are all points' squares one factor belongs to 1/2 and 2, which are each other's inverse,
+    // so that its ends are 1, and one to 7/8 and 9/8. What both ends and two pairs need of a factor is computed once.
     @inline(__always)
-    func pair(_ place: Int, _ point: Float, _ one: Float, _ two: Float, _ three: Float) {
-      let even = fma(fma(fma(d8, -one, d6), two, d4), -three, d2)
-      let odd = fma(fma(fma(d7, -one, d5), two, d3), -three, d1)
+    func outer(_ a: V, _ b: V, _ c: V) -> V { fma(a + c, -4.25, b) }
+    @inline(__always)
+    func inner(_ a: V, _ b: V, _ c: V) -> V { fma(fma(c, -2.03125, b), 0.968994140625, a) }
+    @inline(__always)
+    func pair(_ place: Int, _ point: Float, _ even: V, _ odd: V) {
       let (plus, minus) = opposite(even, point, odd)
       result(place, plus)
       result(place + 1, minus)
     }
-    pair(1, 0.5, 6.03125, 9.093994140625, 3.8759765625)
-    pair(3, 2, 2.28125, 1.476806640625, 0.24224853515625)
-    pair(5, 0.875, 5.515625, 6.37890625, 1.265625)
-    pair(7, 1.125, 5.015625, 4.25390625, 0.765625)
-    result(9, fma(fma(fma(fma(d(9), -6.28125, d7), 10.601806640625, d5), -6.14947509765625, d3), 0.968994140625, d1))
+    let (d1, d2, d3, d4, d5, d6, d7, d8) = (d(1), d(2), d(3), d(4), d(5), d(6), d(7), d(8))
+    let (even1, even2) = (outer(d2, d4, d6), outer(d4, d6, d8))
+    result(0, inner(outer(d(0), d2, d4), even1, even2))
+    let (odd0, odd1) = (outer(d1, d3, d5), outer(d3, d5, d7))
+    result(9, inner(odd0, odd1, outer(d5, d7, d(9))))
+    pair(5, 0.875, fma(even2, -1.265625, even1), fma(odd1, -1.265625, odd0))
+    pair(7, 1.125, fma(even2, -0.765625, even1), fma(odd1, -0.765625, odd0))
+    let (evenA, evenB) = (inner(d2, d4, d6), inner(d4, d6, d8))
+    let (oddA, oddB) = (inner(d1, d3, d5), inner(d3, d5, d7))
+    pair(1, 0.5, fma(evenB, -4, evenA), fma(oddB, -4, oddA))
+    pair(3, 2, fma(evenB, -0.25, evenA), fma(oddB, -0.25, oddA))
   }
 
   // 1 / N(p), where N(p) is the product of the differences from p to the other finite points.
