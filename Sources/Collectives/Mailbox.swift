@@ -142,14 +142,18 @@ extension Mailbox {
     segments[rank] = own >= 0 ? map(own) : nil
     let nonce = UInt64.random(in: 1...UInt64.max)
     segments[rank]?.storeBytes(of: nonce, as: UInt64.self)
-    let hello = [UInt64(getpid()), UInt64(max(own, 0)), segments[rank] == nil ? 0 : nonce]
-    var everyone = [UInt64](repeating: 0, count: 3 * size)
+    let hello = [
+      UInt64(getpid()), UInt64(max(own, 0)), segments[rank] == nil ? 0 : nonce, number(of: Communicator.host),
+    ]
+    let fields = hello.count
+    var everyone = [UInt64](repeating: 0, count: fields * size)
     try hello.withUnsafeBufferPointer { hello in
       try everyone.withUnsafeMutableBufferPointer { try communicator.allGather(hello, into: $0) }
     }
-    for other in 0..<size where other != rank && everyone[3 * other + 2] != 0 {
-      segments[other] = peer(
-        process: everyone[3 * other], descriptor: everyone[3 * other + 1], nonce: everyone[3 * other + 2])
+    for other in 0..<size where other != rank {
+      let theirs = everyone[fields * other..<fields * (other + 1)].map { $0 }
+      guard theirs[2] != 0, theirs[3] == hello[3] else { continue }
+      segments[other] = peer(process: theirs[0], descriptor: theirs[1], nonce: theirs[2])
     }
     // Also the sign that nobody opens a descriptor any more that its owner is about to close.
     let mapped = segments.compactMap { $0 }
@@ -158,6 +162,11 @@ extension Mailbox {
       return nil
     }
     return Mailbox(rank: rank, segments: mapped)
+  }
+
+  /// The same number for the same name in every process (FNV-1a).
+  private static func number(of name: String) -> UInt64 {
+    name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
   }
 
   private static func map(_ descriptor: Int32) -> UnsafeMutableRawPointer? {
