@@ -55,6 +55,7 @@ public struct StepBenchmark {
       let seconds = try world.allReduce(monotonicSeconds() - began, .max)
       if index >= warmup { times.append(seconds) }
     }
+    try step.settleTarget()
     let phases = step.clock.takeSeconds()
     let peak = Int(try world.allReduce(Int64(PeakMemory.bytes), .max))
     let median = times.sorted()[times.count / 2]

@@ -10,33 +10,52 @@ public enum EMAPlacement: String, CaseIterable, Codable, Sendable {
   case everyRank = "every-rank"
 }
 
-/// The EMA target: xi <- tau xi + (1 - tau) theta (Grill et al. 2020, equation 1).
-public enum MovingAverageTarget {
+/// The EMA target: xi <- tau xi + (1 - tau) theta (Grill et al. 2020, equation 1). Its message may be under way while the
+/// next step begins.
+public final class MovingAverageTarget {
   /// Floats that rank 0 updates and sends at a time: four megabytes.
   private static let pieceFloats = 1 << 20
 
+  private let target: ParameterStore
+  private let online: ParameterStore
+  private let placement: EMAPlacement
+  private let communicator: Communicator
+  private var messages: [Pending] = []
+
+  public init(target: ParameterStore, online: ParameterStore, placement: EMAPlacement, communicator: Communicator) {
+    self.target = target
+    self.online = online
+    self.placement = placement
+    self.communicator = communicator
+  }
+
   /// Moves the target's parameters towards the online network's, whose encoder and projector come first in its flat
-  /// buffer. Collective where the place is rank 0. Running statistics are the target's own and stay.
+  /// buffer; they are there after `settle`. Collective where the place is rank 0. Running statistics are the target's own
+  /// and stay.
   /// - Throws: `CollectiveError`.
-  public static func update(
-    target: ParameterStore, online: ParameterStore, tau: Double, placement: EMAPlacement,
-    communicator: Communicator, team: ThreadTeam
-  ) throws {
-    func move(_ range: Range<Int>) {
-      ParameterUpdates.movingAverage(
-        target: target.values.pointer + range.lowerBound, online: online.values.pointer + range.lowerBound,
-        count: range.count, tau: tau, team: team)
-    }
+  public func update(tau: Double, team: ThreadTeam) throws {
+    try settle()
     let count = target.values.count
-    guard placement == .rank0 && communicator.size > 1 else { return move(0..<count) }
+    guard placement == .rank0 && communicator.size > 1 else { return move(0..<count, tau, team) }
     // Piece by piece, so that the ranks fetch one while rank 0 computes the next.
-    var messages: [Pending] = []
-    for first in stride(from: 0, to: count, by: pieceFloats) {
-      let piece = first..<min(first + pieceFloats, count)
-      if communicator.rank == 0 { move(piece) }
+    for first in stride(from: 0, to: count, by: Self.pieceFloats) {
+      let piece = first..<min(first + Self.pieceFloats, count)
+      if communicator.rank == 0 { move(piece, tau, team) }
       let values = UnsafeMutableBufferPointer(start: target.values.pointer + first, count: piece.count)
       messages.append(try communicator.startBroadcast(values, from: 0))
     }
+  }
+
+  /// Waits until this rank has, or has sent, the target of the last update. The parameters are not to be touched before.
+  /// - Throws: `CollectiveError`.
+  public func settle() throws {
     for message in messages { try message.wait() }
+    messages.removeAll(keepingCapacity: true)
+  }
+
+  private func move(_ range: Range<Int>, _ tau: Double, _ team: ThreadTeam) {
+    ParameterUpdates.movingAverage(
+      target: target.values.pointer + range.lowerBound, online: online.values.pointer + range.lowerBound,
+      count: range.count, tau: tau, team: team)
   }
 }

@@ -41,6 +41,8 @@ public final class Siamese {
   public let target: ParameterStore?
   /// The online network's part of the pass: its phase and its gradient hook are the caller's to set.
   public let context: NetworkContext
+  /// Called before the target's parameters are used, for whoever sends them while the online network begins a step.
+  public var beforeTarget: (() throws -> Void)?
   private let encoder: ResNet
   private let projector: MLP
   private let predictor: (any Head)?
@@ -119,14 +121,15 @@ public final class Siamese {
     try targetNetwork?.takeViews(views, index: index)
     // The networks take turns, so that one computes while the other's statistics cross the ranks.
     for part in 0..<encoder.forwardParts {
-      try targetNetwork?.forward(part: part)
       try encoder.forward(part: part, views, images: images, weights: online.weights)
+      if part == 0 { try beforeTarget?() }
+      try targetNetwork?.forward(part: part)
     }
-    try targetNetwork?.startProjecting()
     let features = try encoder.finishForward(images: images, weights: online.weights)
     try projector.startForward(features, images: images, weights: online.weights)
-    let targets = try targetNetwork?.finishProjecting()
+    try targetNetwork?.startProjecting()
     let z = try projector.finishForward(images: images, weights: online.weights)
+    let targets = try targetNetwork?.finishProjecting()
     let queries = try predictor?.forward(z, images: images, weights: online.weights) ?? z
     online.batchesTracked += context.scopes.batches(layout)
     projections = z

@@ -128,6 +128,14 @@ public final class Trainer {
 
   /// - Returns: the finished steps: all, or fewer after a collapse or a signal, and whether it was a signal.
   private func train(from first: Int) throws -> (step: Int, isStopped: Bool) {
+    do { return try takeSteps(from: first) } catch let error where !(error is CollectiveError) {
+      // Nothing is under way when MPI is left, or when another run of the same process begins.
+      try trainingStep.settleTarget()
+      throw error
+    }
+  }
+
+  private func takeSteps(from first: Int) throws -> (step: Int, isStopped: Bool) {
     guard first < totalSteps, !endsByCollapse else { return (first, false) }
     let loader = ViewLoader(
       dataset: splits.train, sampler: sampler,
@@ -145,13 +153,19 @@ public final class Trainer {
       try settle(step: step, measures, seconds: seconds)
       let done = step + 1
       guard measures.loss.isFinite else { throw DivergedError(step: done) }
-      try afterStep?(done)
+      if let afterStep {
+        try trainingStep.settleTarget()
+        try afterStep(done)
+      }
       let isLast = done == totalSteps || endsByCollapse
       if probes(step: done), !isLast { try probe(step: done) }
       let isDue = settings.checkpointEvery > 0 && done % settings.checkpointEvery == 0
       let saves = measures.stops || isDue || isLast
       // Before every checkpoint too: what differs must not get into one.
-      if saves || done % Self.replicaCheckEvery == 0 { try checkReplicas() }
+      if saves || done % Self.replicaCheckEvery == 0 {
+        try trainingStep.settleTarget()
+        try checkReplicas()
+      }
       if saves { try checkpoint(step: done) }
       if measures.stops && done < totalSteps { return (done, true) }
       if isLast { return (done, false) }

@@ -15,6 +15,8 @@ public final class TrainingStep {
   private let settings: Configuration
   private let world: Communicator
   private let meter: StepMeter
+  /// nil without a target.
+  private let movingAverage: MovingAverageTarget?
 
   /// - Parameters:
   ///   - settings: with the image size and threads resolved.
@@ -35,12 +37,18 @@ public final class TrainingStep {
     meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim, communicator: world)
     let reduction = GradientAllReduce(method.online.gradients, communicator: world, clock: clock)
     method.context.gradientsReady = { try reduction.ready(from: $0) }
+    let (online, clock) = (method.online, clock)
+    let movingAverage = method.target.map {
+      MovingAverageTarget(target: $0, online: online, placement: settings.emaOn, communicator: world)
+    }
+    self.movingAverage = movingAverage
+    method.beforeTarget = { try clock.measure(.ema) { try movingAverage?.settle() } }
   }
 
   // Several runs may follow one another in a process.
   deinit { method.context.team.end() }
 
-  /// Takes step `index`, from 0. Collective.
+  /// Takes step `index`, from 0. Collective. The target is there after `settleTarget`, or in the next step.
   /// - Parameters:
   ///   - views: as `Siamese.step` wants them.
   ///   - stop: whether this rank was told to stop.
@@ -63,17 +71,17 @@ public final class TrainingStep {
     clock.measure(.optimizer) {
       optimizer.update(method.online, rate: learningRate(index), team: method.context.team)
     }
-    if let target = method.target, let tau = tau(index) {
+    if let tau = tau(index) {
       CollectiveWatchdog.note("target")
-      try clock.measure(.ema) {
-        try MovingAverageTarget.update(
-          target: target, online: method.online, tau: tau, placement: settings.emaOn, communicator: world,
-          team: method.context.team)
-      }
+      try clock.measure(.ema) { try movingAverage?.update(tau: tau, team: method.context.team) }
     }
     measures.effectiveRank = try clock.measure(.communication) { try meter.finishEffectiveRank() }
     return measures
   }
+
+  /// Waits for the target of the last step, which is otherwise waited for by the next one. Collective.
+  /// - Throws: `CollectiveError`.
+  public func settleTarget() throws { try movingAverage?.settle() }
 
   public func learningRate(_ index: Int) -> Double {
     Schedules.learningRate(step: index, peak: settings.lr, warmup: settings.warmupSteps, total: total)

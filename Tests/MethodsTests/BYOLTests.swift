@@ -103,9 +103,8 @@ final class BYOLTests: XCTestCase {
           weights: model.online.values.pointer, gradients: model.online.gradients.pointer, velocity: velocity.pointer,
           range: 0..<velocity.count, rate: try fixture.tensor("lr").values[step], momentum: 0.9, decay: 1e-4, team: team
         )
-        try MovingAverageTarget.update(
-          target: target, online: model.online, tau: Double(try fixture.tensor("tau").values[step]),
-          placement: .rank0, communicator: .start(), team: team)
+        try MovingAverageTarget(target: target, online: model.online, placement: .rank0, communicator: .start())
+          .update(tau: Double(try fixture.tensor("tau").values[step]), team: team)
       }
       for (network, store) in [("online", model.online), ("target", target)] {
         for (key, values) in store.named() + store.namedBuffers() {

@@ -55,9 +55,10 @@ func run(
       range: 0..<velocity.count, rate: 0.02, momentum: 0.9, decay: 1e-4, team: team)
     guard let target = model.target else { continue }
     if let communicator {
-      try MovingAverageTarget.update(
-        target: target, online: model.online, tau: 0.9, placement: placement, communicator: communicator,
-        team: team)
+      let average = MovingAverageTarget(
+        target: target, online: model.online, placement: placement, communicator: communicator)
+      try average.update(tau: 0.9, team: team)
+      try average.settle()
     } else {
       ParameterUpdates.movingAverage(
         target: target.values.pointer, online: model.online.values.pointer, count: target.values.count, tau: 0.9,
@@ -147,12 +148,13 @@ var methodsCases: [MultiRankCase] {
         if placement == .rank0, communicator.rank != 0 {
           target.values.pointer.update(repeating: .nan, count: target.values.count)
         }
+        let average = MovingAverageTarget(
+          target: target, online: ours.online, placement: placement, communicator: communicator)
         for step in 0..<3 {
           for i in 0..<ours.online.values.count { ours.online.values.pointer[i] += Float(step) * 0.01 }
-          try MovingAverageTarget.update(
-            target: target, online: ours.online, tau: 0.97, placement: placement, communicator: communicator,
-            team: ours.context.team)
+          try average.update(tau: 0.97, team: ours.context.team)
         }
+        try average.settle()
         targets.append(target.values.array)
       }
       try expectSameOnAllRanks(targets[0], communicator, "the target")
