@@ -59,9 +59,10 @@ package final class Mailbox {
     return message
   }
 
-  /// Whether all ranks have posted theirs.
-  func isComplete(_ message: Message) -> Bool {
-    segments.indices.allSatisfy { load($0, Self.postedAt, message) >= message.number }
+  /// Whether all ranks have posted theirs; lets MPI work meanwhile.
+  func isComplete(_ message: Message, over communicator: MPI_Comm) -> Bool {
+    cmpi_progress(communicator)
+    return segments.indices.allSatisfy { load($0, Self.postedAt, message) >= message.number }
   }
 
   /// Waits for all ranks' numbers and puts their sums into `sums`.
@@ -135,24 +136,16 @@ extension Mailbox {
   /// - Throws: `CollectiveError`.
   static func open(_ communicator: Communicator) throws -> Mailbox? {
     let (rank, size) = (communicator.rank, communicator.size)
-    guard size > 1, size <= mostRanks else { return nil }
+    guard size > 1, size <= mostRanks, try communicator.splitByHost().size == size else { return nil }
     let own = cmpi_memory_file(bytes)
     defer { if own >= 0 { close(own) } }
     var segments = [UnsafeMutableRawPointer?](repeating: nil, count: size)
     segments[rank] = own >= 0 ? map(own) : nil
     let nonce = UInt64.random(in: 1...UInt64.max)
     segments[rank]?.storeBytes(of: nonce, as: UInt64.self)
-    let hello = [
-      UInt64(getpid()), UInt64(max(own, 0)), segments[rank] == nil ? 0 : nonce, number(of: Communicator.host),
-    ]
-    let fields = hello.count
-    var everyone = [UInt64](repeating: 0, count: fields * size)
-    try hello.withUnsafeBufferPointer { hello in
-      try everyone.withUnsafeMutableBufferPointer { try communicator.allGather(hello, into: $0) }
-    }
-    for other in 0..<size where other != rank {
-      let theirs = everyone[fields * other..<fields * (other + 1)].map { $0 }
-      guard theirs[2] != 0, theirs[3] == hello[3] else { continue }
+    let everyone = try communicator.allGather(
+      [UInt64(getpid()), UInt64(max(own, 0)), segments[rank] == nil ? 0 : nonce])
+    for (other, theirs) in everyone.enumerated() where other != rank && theirs[2] != 0 {
       segments[other] = peer(process: theirs[0], descriptor: theirs[1], nonce: theirs[2])
     }
     // Also the sign that nobody opens a descriptor any more that its owner is about to close.
@@ -162,11 +155,6 @@ extension Mailbox {
       return nil
     }
     return Mailbox(rank: rank, segments: mapped)
-  }
-
-  /// The same number for the same name in every process (FNV-1a).
-  private static func number(of name: String) -> UInt64 {
-    name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
   }
 
   private static func map(_ descriptor: Int32) -> UnsafeMutableRawPointer? {

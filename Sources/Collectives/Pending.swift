@@ -57,7 +57,7 @@ public final class Pending: @unchecked Sendable {
   /// - Throws: `CollectiveError`.
   public func poll() throws -> Bool {
     if let (mailbox, message, _) = posted {
-      guard mailbox.isComplete(message) else { return false }
+      guard let handle = communicator.handle, mailbox.isComplete(message, over: handle) else { return false }
       try wait()
     }
     while var request = requests.last {
@@ -75,7 +75,8 @@ public final class Pending: @unchecked Sendable {
 
 extension Communicator {
   /// Starts an all-reduce in place that goes on while the program computes. The sum may be taken in another order
-  /// than the blocking one's, so the last bits of the two may differ; each agrees with itself from run to run.
+  /// than the blocking one's, so the last bits of the two may differ; each agrees with itself from run to run. Short sums
+  /// of doubles go through the `Mailbox` of the ranks of one host, to the same bits.
   public func startAllReduce<T: MPIElement>(_ buffer: UnsafeMutableBufferPointer<T>, _ op: Reduction) throws -> Pending
   {
     let pending = Pending(self, .waitAllReduce, count: buffer.count)

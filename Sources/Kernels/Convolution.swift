@@ -60,8 +60,8 @@ public final class Convolution {
   public let forwardPiece, inputGradientPiece, filterGradientPiece: Int
   /// Images whose two maps the second-level cache holds, at least one: what a thread takes at a time of a pass over maps.
   public let cachedImages: Int
-  /// Floats of a piece's two maps for each thread: three quarters of a megabyte. Kernels that look ahead lose more by
-  /// starting anew, and a thread alone needs no small pieces to have its share of the work: 2 1/4 megabytes.
+  /// Floats of a piece's two maps for each thread: three quarters of a megabyte, or 2 1/4 where the kernel prefers long
+  /// ones and a thread alone needs no small pieces to have its share of the work.
   private static let pieceFloats = 196_608
   private static let longPieceFloats = 589_824
 
@@ -80,7 +80,7 @@ public final class Convolution {
     inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
     filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
     func piece(_ rule: PieceRule, threads: Int) -> Int {
-      let floats = rule.looksAhead && team.threads == 1 ? Self.longPieceFloats : Self.pieceFloats
+      let floats = rule.prefersLong && team.threads == 1 ? Self.longPieceFloats : Self.pieceFloats
       return rule.piece(wanted: floats / (shape.inputSize + shape.outputSize) * threads, images: shape.images)
     }
     cachedImages = max(1, Self.pieceFloats / (shape.inputSize + shape.outputSize))

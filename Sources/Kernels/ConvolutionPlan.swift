@@ -26,15 +26,16 @@ enum CorrelationCall: @unchecked Sendable {
 struct PieceRule: Equatable {
   /// At least as many, and a multiple of the grain.
   let least, grain: Int
-  /// Whether it asks for a piece's maps ahead of itself, so that they need not all be in the caches still.
-  var looksAhead = false
+  /// Whether a kernel loses more by starting anew with each piece than by maps that have left the caches: it asks for most
+  /// of them ahead of itself.
+  var prefersLong = false
 
   /// All at once.
   static let whole = PieceRule(least: .max, grain: 1)
 
   /// Three images of an even number of tiles for each thread are whole sixes of tiles, the register tile's rows.
   static func tiles(threads: Int) -> PieceRule {
-    PieceRule(least: 3 * threads, grain: 3 * threads, looksAhead: true)
+    PieceRule(least: 3 * threads, grain: 3 * threads, prefersLong: true)
   }
 
   /// Images with that many rows of a matrix for each thread.

@@ -146,16 +146,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ activation: InputActivation?,
     _ v: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
   ) {
-    if let activation {
-      return Transform.activatedInput(
-        reads[0], tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice,
-        workspace: space)
-    }
-    for (phase, view) in reads.enumerated() {
-      Transform.input(
-        view, tiles: tiles, map: input, v: v + phase * problem.inputChannels, rowStride: inputRow, slice: inputSlice,
-        workspace: space)
-    }
+    Transform.inputs(
+      reads, tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice, workspace: space)
   }
 
   /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point.

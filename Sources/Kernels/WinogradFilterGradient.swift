@@ -149,16 +149,8 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
     _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ activation: InputActivation?,
     _ v: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
   ) {
-    if let activation {
-      return Transform.activatedInput(
-        reads[0], tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice,
-        workspace: space)
-    }
-    for (phase, view) in reads.enumerated() {
-      Transform.input(
-        view, tiles: tiles, map: input, v: v + phase * problem.inputChannels, rowStride: inputRow, slice: inputSlice,
-        workspace: space)
-    }
+    Transform.inputs(
+      reads, tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice, workspace: space)
   }
 
   /// z[point][panel][tile][16] of a block of tiles and a range of panels of output channels.

@@ -45,6 +45,23 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     oddLines(Columns.inputs * stride * channels + 8)
   }
 
+  /// v[point][tile][phase][channels] of all phases, or of the only one's activation; see `input` and `activatedInput`.
+  @inline(__always)
+  static func inputs(
+    _ phases: [WinogradView], tiles: Range<Int>, map: UnsafePointer<Float>, _ activation: InputActivation?,
+    v: UnsafeMutablePointer<Float>, rowStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>
+  ) {
+    if let activation {
+      return activatedInput(
+        phases[0], tiles: tiles, map: map, activation, v: v, rowStride: rowStride, slice: slice, workspace: workspace)
+    }
+    for (phase, view) in phases.enumerated() {
+      input(
+        view, tiles: tiles, map: map, v: v + phase * view.channels, rowStride: rowStride, slice: slice,
+        workspace: workspace)
+    }
+  }
+
   /// v[point][tile][channels] = B' d B for the tiles of the range; `rowStride` and `slice` are v's distances in floats.
   /// Channels are filled up with zeros to a multiple of eight.
   static func input(

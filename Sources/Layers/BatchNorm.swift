@@ -27,7 +27,7 @@ package final class BatchNorm: Normalization {
   /// What a segment has `channels` floats each of; `ratio` and `offset` are batch renormalisation's r and d.
   private enum Vector: Int, CaseIterable { case mean, inverse, scale, shift, meanGradient, meanProduct, ratio, offset }
   private let statistics: AlignedBuffer
-  /// Of each segment, for those who normalise as they read.
+  /// What each segment is normalised by; a table, for those who normalise as they read.
   private let affines: UnsafeMutableBufferPointer<ChannelAffine>
   /// For each segment: two sums a channel.
   private let sums: UnsafeMutableBufferPointer<Double>
@@ -70,7 +70,13 @@ package final class BatchNorm: Normalization {
     sums.initialize(repeating: 0)
     affines = .allocate(capacity: segments)
     for segment in 0..<owners { vector(segment, .ratio).update(repeating: 1, count: channels) }
-    for segment in 0..<segments { affines.initializeElement(at: segment, to: affine(segment)) }
+    for segment in 0..<segments {
+      affines.initializeElement(
+        at: segment,
+        to: ChannelAffine(
+          mean: vector(segment, .mean), inverse: vector(segment, .inverse), scale: vector(segment, .scale),
+          beta: vector(segment, .shift)))
+    }
   }
 
   deinit {
@@ -338,11 +344,7 @@ package final class BatchNorm: Normalization {
     statistics.pointer + (owner(segment) * Vector.allCases.count + vector.rawValue) * channels
   }
 
-  private func affine(_ segment: Int) -> ChannelAffine {
-    ChannelAffine(
-      mean: vector(segment, .mean), inverse: vector(segment, .inverse), scale: vector(segment, .scale),
-      beta: vector(segment, .shift))
-  }
+  private func affine(_ segment: Int) -> ChannelAffine { affines[segment] }
 
   private func segmentSums(_ segment: Int) -> (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) {
     let first = sums.baseAddress! + segment * 2 * channels

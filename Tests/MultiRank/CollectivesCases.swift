@@ -242,12 +242,15 @@ private var pendingCases: [MultiRankCase] {
         let sums = UnsafeMutableBufferPointer<Double>.allocate(capacity: messages * count)
         defer { sums.deallocate() }
         for index in sums.indices { sums[index] = Double(element(communicator.rank, index + round)) }
+        // Late in posting: the others fill their slots, and wait for numbers that are not there yet.
         if communicator.rank == round % communicator.size { usleep(20_000) }
         let pending = try (0..<messages).map {
           try communicator.startAllReduce(
             UnsafeMutableBufferPointer(rebasing: sums[$0 * count..<($0 + 1) * count]), .sum)
         }
+        // Late in taking: the others must not overwrite what this rank has yet to read.
         if communicator.rank == (round + 1) % communicator.size { usleep(20_000) }
+        while try !pending[0].poll() {}
         for message in pending.reversed() { try message.wait() }
         for index in sums.indices {
           let wanted = (0..<communicator.size).map { element($0, index + round) }.reduce(0, +)
