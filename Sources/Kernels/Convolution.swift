@@ -60,10 +60,10 @@ public final class Convolution {
   public let forwardPiece, inputGradientPiece, filterGradientPiece: Int
   /// Images whose two maps the second-level cache holds, at least one: what a thread takes at a time of a pass over maps.
   public let cachedImages: Int
-  /// Floats of a piece's two maps for each thread: three quarters of a megabyte, or 2 1/4 where the kernel prefers long
-  /// ones and a thread alone needs no small pieces to have its share of the work.
-  private static let pieceFloats = 196_608
-  private static let longPieceFloats = 589_824
+  /// Floats of a piece's two maps for each thread: three quarters of the second-level cache, or 2 1/4 times as much as that
+  /// holds where the kernel prefers long ones and a thread alone needs no small pieces to have its share of the work.
+  private static var pieceFloats: Int { CacheSize.halfSecondLevel * 3 / 2 }
+  private static var longPieceFloats: Int { CacheSize.halfSecondLevel * 9 / 2 }
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
   public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {

@@ -112,8 +112,8 @@ enum WinogradBlocking: Equatable {
   /// whole transformed filter would be the larger.
   case channels(Int)
 
-  /// Floats of a block's transformed inputs and products: half a megabyte, which stays in the second-level cache.
-  static let cached = 131_072
+  /// Floats of a block's transformed inputs and products, which stay in the second-level cache.
+  static var cached: Int { CacheSize.halfSecondLevel }
   /// Two megabytes: where a block also adds to sums of the filter's size, which smaller blocks would visit more often.
   static let streamed = 524_288
 
