@@ -6,6 +6,8 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
   case direct
   /// One matrix product; for 1x1 convolutions of stride 1.
   case matrix
+  /// The same by Strassen's algorithm, for channels in multiples of 32.
+  case strassen
   /// Winograd's algorithm with tiles of 2x2, 3x3, 4x4, 6x6 and 8x4 outputs; for 3x3 convolutions of stride 1, those of 3x3
   /// and 4x4 also of stride 2 with padding 1 and channels in multiples of eight.
   case winograd2 = "winograd-2x2"
@@ -24,6 +26,7 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
     switch self {
     case .im2col, .direct: true
     case .matrix: shape.kernel == 1 && shape.stride == 1 && shape.padding == 0
+    case .strassen: StrassenConvolution.applies(to: shape)
     case .spaceToDepth: SpaceToDepth.applies(to: shape)
     case .winogradWhole3:
       shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && shape.height == 3 && shape.width == 3

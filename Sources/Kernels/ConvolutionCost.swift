@@ -6,7 +6,10 @@ enum ConvolutionCost {
 
   /// The cheapest algorithm for a pass.
   static func best(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> ConvolutionAlgorithm {
-    if ConvolutionAlgorithm.matrix.applies(to: shape) { return .matrix }
+    if ConvolutionAlgorithm.matrix.applies(to: shape) {
+      let channels = min(shape.inputChannels, shape.outputChannels)
+      return StrassenConvolution.applies(to: shape) && channels >= StrassenConvolution.worthwhile ? .strassen : .matrix
+    }
     let candidates = [
       ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6, .winograd8x4, .winogradWhole3,
       .spaceToDepth,
@@ -26,7 +29,7 @@ enum ConvolutionCost {
     case .winograd8x4: winograd(shape, 8, 4)
     case .winogradWhole3: winograd(shape, 3, 3, taps: 2)
     case .spaceToDepth: winograd(SpaceToDepth(shape).dense, 5, 5, taps: 4)
-    case .im2col, .direct, .matrix:
+    case .im2col, .direct, .matrix, .strassen:
       product(
         rows: shape.images * shape.outputHeight * shape.outputWidth,
         depth: shape.kernel * shape.kernel * shape.inputChannels, columns: shape.outputChannels)

@@ -38,9 +38,9 @@ struct PieceRule: Equatable {
     PieceRule(least: 3 * threads, grain: 3 * threads, prefersLong: true)
   }
 
-  /// Images with that many rows of a matrix for each thread.
-  static func rows(_ rows: Int, ofImage pixels: Int, threads: Int) -> PieceRule {
-    PieceRule(least: (rows * threads + pixels - 1) / pixels, grain: 1)
+  /// Images with that many rows of a matrix for each thread, in whole grains.
+  static func rows(_ rows: Int, ofImage pixels: Int, threads: Int = 1, grain: Int = 1) -> PieceRule {
+    PieceRule(least: ((rows * threads + pixels - 1) / pixels + grain - 1) / grain * grain, grain: grain)
   }
 
   /// Of `images` at most; as many as `wanted` where it may be.
@@ -129,6 +129,7 @@ extension ConvolutionAlgorithm {
     return switch self {
     case .im2col: ConvolutionPlan(Im2colCorrelation(shape, pass))
     case .matrix: ConvolutionPlan(MatrixCorrelation(shape, pass, threads: threads))
+    case .strassen: ConvolutionPlan(StrassenCorrelation(shape, pass, threads: threads))
     case .direct where pass == .forward: ConvolutionPlan(DirectConvolution(forward: shape, threads: threads))
     case .direct: ConvolutionPlan(DirectConvolution(inputGradient: shape, threads: threads))
     case .winograd2: ConvolutionPlan(WinogradConvolution<WinogradTile2, WinogradTile2>(problem, threads: threads))
@@ -153,6 +154,7 @@ extension ConvolutionAlgorithm {
     switch self {
     case .im2col: ConvolutionPlan(Im2colConvolution(shape))
     case .matrix: ConvolutionPlan(MatrixFilterGradient(shape, threads: threads))
+    case .strassen: ConvolutionPlan(StrassenFilterGradient(shape, threads: threads))
     case .direct: ConvolutionPlan(DirectFilterGradient(shape, threads: threads))
     case .winograd2: ConvolutionPlan(WinogradFilterGradient<WinogradTile2, WinogradTile2>(shape, threads: threads))
     case .winograd3 where shape.stride == 2:

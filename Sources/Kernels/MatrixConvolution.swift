@@ -14,7 +14,7 @@ struct MatrixCorrelation: CorrelationKernel {
     (from, to) = backward ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
     stored = shape.outputChannels
     packsOnce = MatrixConvolution.isCached(shape)
-    pieces = packsOnce ? .rows(MatrixConvolution.cachedRows, ofImage: pixels, threads: 1) : .whole
+    pieces = packsOnce ? .rows(MatrixConvolution.cachedRows, ofImage: pixels) : .whole
     scratchFloats =
       packsOnce
       ? MatrixMultiply.packedFloats(n: to, k: from)
@@ -77,7 +77,7 @@ struct MatrixFilterGradient: FilterGradientKernel {
 }
 
 /// How many rows the products of 1x1 convolutions should have.
-private enum MatrixConvolution {
+enum MatrixConvolution {
   /// Where the filter fits the second-level cache beside a piece.
   static let cachedRows = 576
   /// Where the filter streams through the caches for every piece.

@@ -198,7 +198,7 @@ struct StoredMatrix {
   }
 
   /// packed[panel][length][16] = `length` rows from `depth` on of `width` columns from `column` on.
-  fileprivate func pack(
+  func pack(
     _ column: Int, _ width: Int, _ depth: Int, _ length: Int, _ packed: UnsafeMutablePointer<Float>
   ) {
     guard isTransposed else {

@@ -95,26 +95,29 @@ struct RunsOfRows<Places: RowPlaces> {
   let segmentStride: Int
 }
 
-/// Products of a few rows with 16 packed columns, held in registers: 6 x 16 uses 12 accumulators, two registers for b
-/// and one for the broadcast of a, all of AVX2's 16 less one (the shape of BLIS's Haswell kernel, Van Zee and van de
-/// Geijn 2015). AVX-512 keeps the shape, as taller tiles of its registers are no faster: six sums cover the time that a
-/// product takes, and a row's number is broadcast by the product that uses it.
-enum RegisterTile {
-  /// c[6 x columns] (+)= a[6 x k] b[k x 16].
+/// Six rows of 16 products in registers.
+struct RegisterRows6 {
+  var r0, r1, r2, r3, r4, r5: RegisterRow
+
   @inline(__always)
-  static func multiply6<A: RowPlaces, C: RowPlaces>(
-    _ a: RunsOfRows<A>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int,
-    accumulate: Bool
-  ) {
-    let (c0, c1, c2) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2))
-    let (c3, c4, c5) = (c + rows.offset(3), c + rows.offset(4), c + rows.offset(5))
-    var (r0, r1, r2) = (RegisterRow(), RegisterRow(), RegisterRow())
-    var (r3, r4, r5) = (RegisterRow(), RegisterRow(), RegisterRow())
-    if accumulate {
-      (r0, r1) = (RegisterRow(c0, columns: columns), RegisterRow(c1, columns: columns))
-      (r2, r3) = (RegisterRow(c2, columns: columns), RegisterRow(c3, columns: columns))
-      (r4, r5) = (RegisterRow(c4, columns: columns), RegisterRow(c5, columns: columns))
-    }
+  init() {
+    (r0, r1, r2) = (RegisterRow(), RegisterRow(), RegisterRow())
+    (r3, r4, r5) = (RegisterRow(), RegisterRow(), RegisterRow())
+  }
+
+  /// The rows' present contents where they are added to, or zeros.
+  @inline(__always)
+  init<C: RowPlaces>(_ c: UnsafePointer<Float>, _ rows: C, columns: Int, accumulate: Bool) {
+    self.init()
+    guard accumulate else { return }
+    (r0, r1) = (RegisterRow(c + rows.offset(0), columns: columns), RegisterRow(c + rows.offset(1), columns: columns))
+    (r2, r3) = (RegisterRow(c + rows.offset(2), columns: columns), RegisterRow(c + rows.offset(3), columns: columns))
+    (r4, r5) = (RegisterRow(c + rows.offset(4), columns: columns), RegisterRow(c + rows.offset(5), columns: columns))
+  }
+
+  /// self += a[6 x k] b[k x 16].
+  @inline(__always)
+  mutating func add<A: RowPlaces>(_ a: RunsOfRows<A>, _ b: UnsafePointer<Float>) {
     var (a0, a1) = (a.base + a.places.offset(0), a.base + a.places.offset(1))
     var (a2, a3) = (a.base + a.places.offset(2), a.base + a.places.offset(3))
     var (a4, a5) = (a.base + a.places.offset(4), a.base + a.places.offset(5))
@@ -137,12 +140,50 @@ enum RegisterTile {
       a4 += a.segmentStride
       a5 += a.segmentStride
     }
-    r5.store(c5, columns: columns)
-    r4.store(c4, columns: columns)
-    r3.store(c3, columns: columns)
-    r2.store(c2, columns: columns)
-    r1.store(c1, columns: columns)
-    r0.store(c0, columns: columns)
+  }
+
+  /// self += a' b where a is stored k by k, `lda` apart, its six entries side by side; b likewise, 16 wide.
+  @inline(__always)
+  mutating func addTransposed(_ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int) {
+    var (a, b) = (a, b)
+    for _ in 0..<k {
+      let columns16 = SixteenColumns.load(b)
+      r0.add(a[0], columns16)
+      r1.add(a[1], columns16)
+      r2.add(a[2], columns16)
+      r3.add(a[3], columns16)
+      r4.add(a[4], columns16)
+      r5.add(a[5], columns16)
+      a += lda
+      b += ldb
+    }
+  }
+
+  @inline(__always)
+  func store<C: RowPlaces>(_ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int) {
+    r5.store(c + rows.offset(5), columns: columns)
+    r4.store(c + rows.offset(4), columns: columns)
+    r3.store(c + rows.offset(3), columns: columns)
+    r2.store(c + rows.offset(2), columns: columns)
+    r1.store(c + rows.offset(1), columns: columns)
+    r0.store(c + rows.offset(0), columns: columns)
+  }
+}
+
+/// Products of a few rows with 16 packed columns, held in registers: 6 x 16 uses 12 accumulators, two registers for b
+/// and one for the broadcast of a, all of AVX2's 16 less one (the shape of BLIS's Haswell kernel, Van Zee and van de
+/// Geijn 2015). AVX-512 keeps the shape, as taller tiles of its registers are no faster: six sums cover the time that a
+/// product takes, and a row's number is broadcast by the product that uses it.
+enum RegisterTile {
+  /// c[6 x columns] (+)= a[6 x k] b[k x 16].
+  @inline(__always)
+  static func multiply6<A: RowPlaces, C: RowPlaces>(
+    _ a: RunsOfRows<A>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int,
+    accumulate: Bool
+  ) {
+    var sums = RegisterRows6(c, rows, columns: columns, accumulate: accumulate)
+    sums.add(a, b)
+    sums.store(c, rows, columns: columns)
   }
 
   /// c[4 x columns] (+)= a[4 x k] b[k x 16]: for what 6 does not divide.
@@ -187,33 +228,9 @@ enum RegisterTile {
     _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int, _ c: UnsafeMutablePointer<Float>,
     _ rows: C, columns: Int, accumulate: Bool
   ) {
-    let (c0, c1, c2) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2))
-    let (c3, c4, c5) = (c + rows.offset(3), c + rows.offset(4), c + rows.offset(5))
-    var (r0, r1, r2) = (RegisterRow(), RegisterRow(), RegisterRow())
-    var (r3, r4, r5) = (RegisterRow(), RegisterRow(), RegisterRow())
-    if accumulate {
-      (r0, r1) = (RegisterRow(c0, columns: columns), RegisterRow(c1, columns: columns))
-      (r2, r3) = (RegisterRow(c2, columns: columns), RegisterRow(c3, columns: columns))
-      (r4, r5) = (RegisterRow(c4, columns: columns), RegisterRow(c5, columns: columns))
-    }
-    var (a, b) = (a, b)
-    for _ in 0..<k {
-      let columns16 = SixteenColumns.load(b)
-      r0.add(a[0], columns16)
-      r1.add(a[1], columns16)
-      r2.add(a[2], columns16)
-      r3.add(a[3], columns16)
-      r4.add(a[4], columns16)
-      r5.add(a[5], columns16)
-      a += lda
-      b += ldb
-    }
-    r5.store(c5, columns: columns)
-    r4.store(c4, columns: columns)
-    r3.store(c3, columns: columns)
-    r2.store(c2, columns: columns)
-    r1.store(c1, columns: columns)
-    r0.store(c0, columns: columns)
+    var sums = RegisterRows6(c, rows, columns: columns, accumulate: accumulate)
+    sums.addTransposed(a, lda: lda, b, ldb: ldb, k: k)
+    sums.store(c, rows, columns: columns)
   }
 
   /// As `multiplyTransposed6` with four rows.

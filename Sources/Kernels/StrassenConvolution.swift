@@ -1,0 +1,290 @@
+/// 1x1 convolutions of stride 1 by Strassen's algorithm: products of pixels and channels as in `MatrixConvolution`, halved along
+/// pixels and both kinds of channels.
+enum StrassenConvolution {
+  /// Channels, both of input and output, from which on an eighth of the products is worth the sums.
+  static let worthwhile = 128
+
+  /// Whether both kinds of channels halve into whole panels of 16 columns.
+  static func applies(to shape: ConvolutionShape) -> Bool {
+    ConvolutionAlgorithm.matrix.applies(to: shape) && shape.inputChannels % 32 == 0 && shape.outputChannels % 32 == 0
+  }
+
+  /// About even parts of half a depth, whole vectors, as long as a panel may be to stay in the first-level cache.
+  static func depth(_ half: Int) -> Int {
+    let pieces = (half + 319) / 320
+    return ((half + pieces - 1) / pieces + 15) / 16 * 16
+  }
+
+  /// The rows of a matrix in groups of whole images, and these in blocks whose first half is joined with the second: the same
+  /// blocks, so the same bits, however many images a piece, a thread or a rank has.
+  struct RowBlocks {
+    /// Images of a group; rows of a group and of its blocks.
+    let images, group, block: Int
+    /// Rows of half a block, the larger one.
+    var half: Int { (block + 1) / 2 }
+
+    /// - Parameters:
+    ///   - pixels: rows of an image.
+    ///   - wanted: rows of a block.
+    init(pixels: Int, wanted: Int) {
+      images = max(1, wanted / pixels)
+      group = images * pixels
+      let blocks = max(1, (group + wanted / 2) / wanted)
+      block = (group + blocks - 1) / blocks
+    }
+
+    /// The blocks of `rows`, which begin with a group.
+    func forEach(_ rows: Range<Int>, _ body: (Range<Int>) -> Void) {
+      for first in stride(from: rows.lowerBound, to: rows.upperBound, by: group) {
+        let end = min(first + group, rows.upperBound)
+        for row in stride(from: first, to: end, by: block) { body(row..<min(row + block, end)) }
+      }
+    }
+  }
+}
+
+/// The forward pass, or the input gradient: pixels x channels times the filter, of which all sums of quarters are packed once.
+struct StrassenCorrelation: CorrelationKernel {
+  let pieces: PieceRule
+  private let pixels, stored: Int
+  private let backward: Bool
+  /// Half the channels summed over, half those of the result, and the depth of a panel.
+  private let from, to, depth: Int
+  private let blocks: StrassenConvolution.RowBlocks
+  private let threads: Int
+
+  init(_ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int) {
+    pixels = shape.height * shape.width
+    stored = shape.outputChannels
+    backward = pass == .inputGradient
+    let (inputs, outputs) = (shape.inputChannels / 2, shape.outputChannels / 2)
+    (from, to) = backward ? (outputs, inputs) : (inputs, outputs)
+    depth = StrassenConvolution.depth(from)
+    blocks = StrassenConvolution.RowBlocks(pixels: pixels, wanted: 72)
+    self.threads = threads
+    pieces =
+      MatrixConvolution.isCached(shape)
+      ? .rows(MatrixConvolution.cachedRows, ofImage: pixels, grain: blocks.images) : .whole
+  }
+
+  private var packedFloats: Int { Strassen.products * from * to }
+  /// Floats from a row of a sum to the next, and from a product's sum to the next product's.
+  private var sumRow: Int { oddLines(depth) }
+  private var sumSlice: Int { blocks.half * sumRow }
+  /// A thread's own: sums of rows; while the filter is packed, two panels.
+  private var ownFloats: Int { max(Strassen.products * sumSlice, 2 * depth * 16) }
+  var scratchFloats: Int { packedFloats + threads * ownFloats }
+
+  func run(_ call: CorrelationCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    switch call {
+    case .filter(let filter): pack(filter, team, memory)
+    case .images(let maps, let thread): multiply(0..<maps.images * pixels, maps, thread, memory)
+    case .all(let maps, let filter):
+      pack(filter, team, memory)
+      team.run { thread in
+        multiply(team.share(of: maps.images * pixels, thread: thread, grain: blocks.group), maps, thread, memory)
+      }
+    }
+  }
+
+  /// packed[block of depth][panel][product][depth][16] of the filter's sums.
+  private func pack(_ filter: UnsafePointer<Float>, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+    let b = StoredMatrix(filter, row: stored, isTransposed: backward)
+    team.run { thread in
+      let (b12, b21) = (own(thread, memory), own(thread, memory) + depth * 16)
+      let columns = team.share(of: to, thread: thread, grain: 16)
+      for first in stride(from: 0, to: from, by: depth) {
+        let length = min(depth, from - first)
+        for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 16) {
+          let panel = panel(first, length, column, memory)
+          let (b11, b22) = (panel + length * 16, panel + 4 * length * 16)
+          b.pack(column, 16, first, length, b11)
+          b.pack(column + to, 16, first, length, b12)
+          b.pack(column, 16, first + from, length, b21)
+          b.pack(column + to, 16, first + from, length, b22)
+          for place in stride(from: 0, to: length * 16, by: 16) {
+            typealias V = SixteenColumns
+            Strassen.right(
+              V.load(b11 + place), V.load(b12 + place), V.load(b21 + place), V.load(b22 + place)
+            ) { $1.store(panel + $0 * length * 16 + place) }
+          }
+        }
+      }
+    }
+  }
+
+  private func own(_ thread: Int, _ memory: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> {
+    memory + packedFloats + thread * ownFloats
+  }
+
+  /// The packed products of 16 columns and a block of depth.
+  private func panel(
+    _ first: Int, _ length: Int, _ column: Int, _ memory: UnsafeMutablePointer<Float>
+  ) -> UnsafeMutablePointer<Float> { memory + Strassen.products * (first * to + column * length) }
+
+  private func multiply(
+    _ rows: Range<Int>, _ maps: CorrelationMaps, _ thread: Int, _ memory: UnsafeMutablePointer<Float>
+  ) {
+    let sums = own(thread, memory)
+    blocks.forEach(rows) { block in
+      for first in stride(from: 0, to: from, by: depth) {
+        let length = min(depth, from - first)
+        let half = (block.count + 1) / 2
+        let a = maps.input + block.lowerBound * 2 * from + first
+        addRows(a, half, block.count - half, length, sums)
+        for column in stride(from: 0, to: to, by: 16) {
+          let c = Strassen.Block(
+            c11: maps.output + block.lowerBound * 2 * to + column, right: to, below: half * 2 * to, row: 2 * to,
+            rows: half, rowsBelow: block.count - half, accumulate: maps.accumulate || first > 0)
+          let panel = panel(first, length, column, memory)
+          for product in 0..<Strassen.products {
+            // The only factor that is no sum of quarters and all there is read where it is.
+            let (left, row) = product == 2 ? (a, 2 * from) : (UnsafePointer(sums + product * sumSlice), sumRow)
+            RegisterBlock.multiply(
+              rows: half, k: length, a: left, lda: row, b: panel + product * length * 16, into: c.sums(of: product))
+          }
+        }
+      }
+    }
+  }
+
+  /// sums[product][half x length] of the quarters of a block of rows, the lower of which may have a row less.
+  private func addRows(
+    _ a: UnsafePointer<Float>, _ half: Int, _ below: Int, _ length: Int, _ sums: UnsafeMutablePointer<Float>
+  ) {
+    typealias V = SixteenColumns
+    for row in 0..<half {
+      let (upper, lower) = (a + row * 2 * from, a + (half + row) * 2 * from)
+      let target = sums + row * sumRow
+      for k in stride(from: 0, to: length, by: 16) {
+        let (a11, a12) = (V.load(upper + k), V.load(upper + from + k))
+        let zero = V(repeating: 0)
+        let (a21, a22) = row < below ? (V.load(lower + k), V.load(lower + from + k)) : (zero, zero)
+        Strassen.left(a11, a12, a21, a22) { $1.store(target + $0 * sumSlice + k) }
+        a22.store(target + 3 * sumSlice + k)
+      }
+    }
+  }
+}
+
+/// The filter gradient: channels x pixels times pixels x channels, for a block of pixels after the other, whose sums of quarters
+/// are packed for each.
+struct StrassenFilterGradient: FilterGradientKernel {
+  let pieces: PieceRule
+  private let pixels, threads: Int
+  /// Half the channels of input and output.
+  private let inputs, outputs: Int
+  private let blocks: StrassenConvolution.RowBlocks
+  /// Columns of half the gradient whose panels are packed at a time, and rows likewise.
+  private static var columnsAtOnce: Int { 256 }
+  private static var rowsAtOnce: Int { 36 }
+
+  init(_ shape: ConvolutionShape, threads: Int) {
+    pixels = shape.height * shape.width
+    (inputs, outputs) = (shape.inputChannels / 2, shape.outputChannels / 2)
+    self.threads = threads
+    // Half a block is the depth of a panel.
+    blocks = StrassenConvolution.RowBlocks(pixels: pixels, wanted: 512)
+    let rows = MatrixConvolution.isCached(shape) ? MatrixConvolution.cachedRows : MatrixConvolution.streamedRows
+    pieces = .rows(rows, ofImage: pixels, grain: blocks.images)
+  }
+
+  private var panelFloats: Int { Strassen.products * 16 * blocks.half }
+  private var panelsFloats: Int { min(Self.columnsAtOnce, outputs) / 16 * panelFloats }
+  /// Floats from one packed group of six rows to the next, and from a product's groups to the next product's.
+  private var groupFloats: Int { 6 * blocks.half + 8 }
+  private var groupsFloats: Int { Self.rowsAtOnce / 6 * groupFloats }
+  private var ownFloats: Int { oddLines(panelsFloats + Strassen.products * groupsFloats) }
+  var scratchFloats: Int { threads * ownFloats }
+
+  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
+    team.run { thread in
+      // The side with more to share out is divided.
+      let byRows = inputs >= outputs
+      let rows = byRows ? team.share(of: inputs, thread: thread, grain: 6) : 0..<inputs
+      let columns = byRows ? 0..<outputs : team.share(of: outputs, thread: thread, grain: 16)
+      let panels = memory + thread * ownFloats
+      var isFirst = call.isFirst
+      blocks.forEach(0..<call.images * pixels) { block in
+        for column in stride(from: columns.lowerBound, to: columns.upperBound, by: Self.columnsAtOnce) {
+          let some = column..<min(column + Self.columnsAtOnce, columns.upperBound)
+          packColumns(call, block, some, panels)
+          for row in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.rowsAtOnce) {
+            let group = row..<min(row + Self.rowsAtOnce, rows.upperBound)
+            packRows(call, block, group, panels + panelsFloats)
+            multiply(call, (block.count + 1) / 2, group, some, panels, isFirst)
+          }
+        }
+        isFirst = false
+      }
+    }
+  }
+
+  /// Adds the products of a block of pixels to some rows and columns of each quarter of the gradient.
+  private func multiply(
+    _ call: FilterGradientCall, _ half: Int, _ rows: Range<Int>, _ columns: Range<Int>,
+    _ panels: UnsafePointer<Float>, _ isFirst: Bool
+  ) {
+    let groups = panels + panelsFloats
+    for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 16) {
+      let c = Strassen.Block(
+        c11: call.filterGradient + rows.lowerBound * 2 * outputs + column, right: outputs,
+        below: inputs * 2 * outputs, row: 2 * outputs, rows: rows.count, rowsBelow: rows.count,
+        accumulate: !isFirst)
+      let panel = panels + (column - columns.lowerBound) / 16 * panelFloats
+      for product in 0..<Strassen.products {
+        RegisterBlock.multiplyGroups(
+          rows: rows.count, k: half, a: groups + product * groupsFloats, groupStride: groupFloats,
+          b: panel + product * 16 * blocks.half, into: c.sums(of: product))
+      }
+    }
+  }
+
+  /// panels[panel][product][half][16] of the output gradient's sums: its upper half of a block of pixels, and its lower.
+  private func packColumns(
+    _ call: FilterGradientCall, _ block: Range<Int>, _ columns: Range<Int>, _ panels: UnsafeMutablePointer<Float>
+  ) {
+    typealias V = SixteenColumns
+    let half = (block.count + 1) / 2
+    for row in 0..<half {
+      let upper = call.outputGradient + (block.lowerBound + row) * 2 * outputs
+      let lower = half + row < block.count ? upper + half * 2 * outputs : nil
+      for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 16) {
+        let target = panels + (column - columns.lowerBound) / 16 * panelFloats + row * 16
+        let (b11, b12) = (V.load(upper + column), V.load(upper + outputs + column))
+        let b21 = lower.map { V.load($0 + column) } ?? V(repeating: 0)
+        let b22 = lower.map { V.load($0 + outputs + column) } ?? V(repeating: 0)
+        Strassen.right(b11, b12, b21, b22) { $1.store(target + $0 * 16 * blocks.half) }
+        b11.store(target + 16 * blocks.half)
+        b22.store(target + 4 * 16 * blocks.half)
+      }
+    }
+  }
+
+  /// groups[product][group][half][6] of the input's sums, pixels by pixels, of which the last group of channels may be short.
+  private func packRows(
+    _ call: FilterGradientCall, _ block: Range<Int>, _ channels: Range<Int>, _ groups: UnsafeMutablePointer<Float>
+  ) {
+    typealias V = SIMD8<Float>
+    let half = (block.count + 1) / 2
+    for row in 0..<half {
+      let left = call.input + (block.lowerBound + row) * 2 * inputs
+      let right = half + row < block.count ? left + half * 2 * inputs : nil
+      for channel in stride(from: channels.lowerBound, to: channels.upperBound, by: 6) {
+        let target = groups + (channel - channels.lowerBound) / 6 * groupFloats + row * 6
+        // Eight are read for six, which the last channels have not.
+        let lanes = min(8, inputs - channel)
+        @inline(__always)
+        func load(_ place: UnsafePointer<Float>) -> V {
+          lanes == 8 ? V.load(place + channel) : loadFirst(lanes, place + channel)
+        }
+        let (a11, a21) = (load(left), load(left + inputs))
+        let a12 = right.map { load($0) } ?? V(repeating: 0)
+        let a22 = right.map { load($0 + inputs) } ?? V(repeating: 0)
+        Strassen.left(a11, a12, a21, a22) { $1.store(target + $0 * groupsFloats) }
+        a11.store(target + 2 * groupsFloats)
+        a22.store(target + 3 * groupsFloats)
+      }
+    }
+  }
+}
