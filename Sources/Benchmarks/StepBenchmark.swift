@@ -52,10 +52,11 @@ public struct StepBenchmark {
       CollectiveWatchdog.note("bench step", step: index)
       let began = monotonicSeconds()
       _ = try step.run(index, views: views.pointer, stop: false, detail: .effectiveRank)
-      let seconds = try world.allReduce(monotonicSeconds() - began, .max)
-      if index >= warmup { times.append(seconds) }
+      if index >= warmup { times.append(monotonicSeconds() - began) }
     }
     try step.settleTarget()
+    // Not after each step: training has no such meeting, and a rank that is done goes on with the next step's views.
+    try world.allReduce(&times, .max)
     let phases = step.clock.takeSeconds()
     let peak = Int(try world.allReduce(Int64(PeakMemory.bytes), .max))
     let median = times.sorted()[times.count / 2]
