@@ -16,7 +16,7 @@ enum StrassenConvolution {
   }
 
   /// The rows of a matrix in groups of whole images, and these in blocks whose first half is joined with the second: the same
-  /// blocks, so the same bits, however many images a piece, a thread or a rank has.
+  /// blocks, so the same bits, however many groups a piece or a thread has.
   struct RowBlocks {
     /// Images of a group; rows of a group and of its blocks.
     let images, group, block: Int
