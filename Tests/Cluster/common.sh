@@ -13,6 +13,7 @@ fi
 [ "$(id -u)" = 0 ] || fail 1 "$cluster_test needs root"
 
 bin=$(swift build -c release --show-bin-path)
+[ -x "$bin/multirank-tests" ] || fail 1 "the tests are not built; first: swift build -c release --build-tests"
 printf '#!/bin/sh\nexec "%s/multirank-tests" --child product "$@"\n' "$bin" >"$work/product"
 chmod +x "$work/product"
 chmod 755 "$work"
