@@ -55,9 +55,9 @@ public struct StepBenchmark {
       if index >= warmup { times.append(monotonicSeconds() - began) }
     }
     try step.settleTarget()
+    let phases = step.clock.takeSeconds()
     // Not after each step: training has no such meeting, and a rank that is done goes on with the next step's views.
     try world.allReduce(&times, .max)
-    let phases = step.clock.takeSeconds()
     let peak = Int(try world.allReduce(Int64(PeakMemory.bytes), .max))
     let median = times.sorted()[times.count / 2]
     var shares: [StepPhase: Double] = [:]

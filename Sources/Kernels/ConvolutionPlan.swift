@@ -39,7 +39,7 @@ struct PieceRule: Equatable {
   }
 
   /// Images with that many rows of a matrix for each thread, in whole grains.
-  static func rows(_ rows: Int, ofImage pixels: Int, threads: Int = 1, grain: Int = 1) -> PieceRule {
+  static func rows(_ rows: Int, ofImage pixels: Int, threads: Int, grain: Int) -> PieceRule {
     PieceRule(least: ((rows * threads + pixels - 1) / pixels + grain - 1) / grain * grain, grain: grain)
   }
 

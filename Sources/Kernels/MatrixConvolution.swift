@@ -14,7 +14,7 @@ struct MatrixCorrelation: CorrelationKernel {
     (from, to) = backward ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
     stored = shape.outputChannels
     packsOnce = MatrixConvolution.isCached(shape)
-    pieces = packsOnce ? .rows(MatrixConvolution.cachedRows, ofImage: pixels) : .whole
+    pieces = MatrixConvolution.pieces(shape)
     scratchFloats =
       packsOnce
       ? MatrixMultiply.packedFloats(n: to, k: from)
@@ -56,9 +56,7 @@ struct MatrixFilterGradient: FilterGradientKernel {
 
   init(_ shape: ConvolutionShape, threads: Int) {
     (pixels, inputs, outputs) = (shape.height * shape.width, shape.inputChannels, shape.outputChannels)
-    // A piece adds to all of the gradient.
-    let rows = MatrixConvolution.isCached(shape) ? MatrixConvolution.cachedRows : MatrixConvolution.streamedRows
-    pieces = .rows(rows, ofImage: pixels, threads: threads)
+    pieces = MatrixConvolution.filterGradientPieces(shape, threads: threads)
     // The depth is cut into even blocks, which may be longer for fewer images.
     let (m, n, pixels) = (inputs, outputs, pixels)
     scratchFloats = (1...shape.images).reduce(0) {
@@ -79,10 +77,21 @@ struct MatrixFilterGradient: FilterGradientKernel {
 /// How many rows the products of 1x1 convolutions should have.
 enum MatrixConvolution {
   /// Where the filter fits the second-level cache beside a piece.
-  static let cachedRows = 576
+  private static let cachedRows = 576
   /// Where the filter streams through the caches for every piece.
-  static let streamedRows = 4096
+  private static let streamedRows = 4096
 
   /// Half a megabyte.
   static func isCached(_ shape: ConvolutionShape) -> Bool { shape.filterSize <= 131_072 }
+
+  /// Of a forward pass or an input gradient, in grains of images.
+  static func pieces(_ shape: ConvolutionShape, grain: Int = 1) -> PieceRule {
+    isCached(shape) ? .rows(cachedRows, ofImage: shape.height * shape.width, threads: 1, grain: grain) : .whole
+  }
+
+  /// Of a filter gradient, to all of which a piece adds.
+  static func filterGradientPieces(_ shape: ConvolutionShape, threads: Int, grain: Int = 1) -> PieceRule {
+    .rows(
+      isCached(shape) ? cachedRows : streamedRows, ofImage: shape.height * shape.width, threads: threads, grain: grain)
+  }
 }

@@ -13,8 +13,8 @@ enum RegisterBlock {
     while columns == 16 && RegisterTile.isWhole(rows - row) {
       let runs = RunsOfRows(
         base: a + row * lda, places: WholeRows(distance: lda), segments: 1, length: k, segmentStride: 0)
-      RegisterTile.multiply6(
-        runs, b, c + row * ldc, WholeRows(distance: ldc), columns: 16, accumulate: accumulate)
+      RegisterTile.multiply(
+        height: 6, runs, b, c + row * ldc, WholeRows(distance: ldc), columns: 16, accumulate: accumulate)
       row += 6
     }
     while row < rows {
@@ -24,9 +24,9 @@ enum RegisterBlock {
       let stores = EvenRows(distance: ldc, last: left - 1)
       let height = RegisterTile.height(left)
       if height == 6 {
-        RegisterTile.multiply6(left6, b, c + row * ldc, stores, columns: columns, accumulate: accumulate)
+        RegisterTile.multiply(height: 6, left6, b, c + row * ldc, stores, columns: columns, accumulate: accumulate)
       } else {
-        RegisterTile.multiply4(left6, b, c + row * ldc, stores, columns: columns, accumulate: accumulate)
+        RegisterTile.multiply(height: 4, left6, b, c + row * ldc, stores, columns: columns, accumulate: accumulate)
       }
       row += height
     }
@@ -53,8 +53,8 @@ enum RegisterBlock {
       let runs = RunsOfRows(
         base: a, places: WholeListedRows(offsets: aOffsets + row), segments: segments, length: length,
         segmentStride: segmentStride)
-      RegisterTile.multiply6(
-        runs, b, c, WholeListedRows(offsets: cOffsets + row), columns: 16, accumulate: accumulate)
+      RegisterTile.multiply(
+        height: 6, runs, b, c, WholeListedRows(offsets: cOffsets + row), columns: 16, accumulate: accumulate)
       row += 6
     }
     while row < rows {
@@ -65,9 +65,9 @@ enum RegisterBlock {
       let stores = ListedRows(offsets: cOffsets + row, last: left - 1)
       let height = RegisterTile.height(left)
       if height == 6 {
-        RegisterTile.multiply6(runs, b, c, stores, columns: columns, accumulate: accumulate)
+        RegisterTile.multiply(height: 6, runs, b, c, stores, columns: columns, accumulate: accumulate)
       } else {
-        RegisterTile.multiply4(runs, b, c, stores, columns: columns, accumulate: accumulate)
+        RegisterTile.multiply(height: 4, runs, b, c, stores, columns: columns, accumulate: accumulate)
       }
       row += height
     }
@@ -82,8 +82,8 @@ enum RegisterBlock {
   ) {
     var row = 0
     while columns == 16 && RegisterTile.isWhole(rows - row) {
-      RegisterTile.multiplyTransposed6(
-        a + row, lda: lda, b, ldb: ldb, k: k, c + row * ldc, WholeRows(distance: ldc), columns: 16,
+      RegisterTile.multiplyTransposed(
+        height: 6, a + row, lda: lda, b, ldb: ldb, k: k, c + row * ldc, WholeRows(distance: ldc), columns: 16,
         accumulate: accumulate)
       row += 6
     }
@@ -92,11 +92,13 @@ enum RegisterBlock {
       let stores = EvenRows(distance: ldc, last: left - 1)
       let height = RegisterTile.height(left)
       if height == 6 {
-        RegisterTile.multiplyTransposed6(
-          a + row, lda: lda, b, ldb: ldb, k: k, c + row * ldc, stores, columns: columns, accumulate: accumulate)
+        RegisterTile.multiplyTransposed(
+          height: 6, a + row, lda: lda, b, ldb: ldb, k: k, c + row * ldc, stores, columns: columns,
+          accumulate: accumulate)
       } else {
-        RegisterTile.multiplyTransposed4(
-          a + row, lda: lda, b, ldb: ldb, k: k, c + row * ldc, stores, columns: columns, accumulate: accumulate)
+        RegisterTile.multiplyTransposed(
+          height: 4, a + row, lda: lda, b, ldb: ldb, k: k, c + row * ldc, stores, columns: columns,
+          accumulate: accumulate)
       }
       row += height
     }

@@ -95,32 +95,37 @@ struct RunsOfRows<Places: RowPlaces> {
   let segmentStride: Int
 }
 
-/// Six rows of 16 products in registers.
-struct RegisterRows6 {
+/// The rows of a tile in registers, 16 products each: six, or the first four of them for what 6 does not divide. The height
+/// is a constant wherever a tile is used, and costs nothing there.
+struct RegisterRows {
+  private let height: Int
   var r0, r1, r2, r3, r4, r5: RegisterRow
 
+  /// Zeros.
   @inline(__always)
-  init() {
+  init(height: Int) {
+    self.height = height
     (r0, r1, r2) = (RegisterRow(), RegisterRow(), RegisterRow())
     (r3, r4, r5) = (RegisterRow(), RegisterRow(), RegisterRow())
   }
 
   /// The rows' present contents where they are added to, or zeros.
   @inline(__always)
-  init<C: RowPlaces>(_ c: UnsafePointer<Float>, _ rows: C, columns: Int, accumulate: Bool) {
-    self.init()
+  init<C: RowPlaces>(height: Int, _ c: UnsafePointer<Float>, _ rows: C, columns: Int, accumulate: Bool) {
+    self.init(height: height)
     guard accumulate else { return }
     (r0, r1) = (RegisterRow(c + rows.offset(0), columns: columns), RegisterRow(c + rows.offset(1), columns: columns))
     (r2, r3) = (RegisterRow(c + rows.offset(2), columns: columns), RegisterRow(c + rows.offset(3), columns: columns))
+    guard height == 6 else { return }
     (r4, r5) = (RegisterRow(c + rows.offset(4), columns: columns), RegisterRow(c + rows.offset(5), columns: columns))
   }
 
-  /// self += a[6 x k] b[k x 16].
+  /// self += a[height x k] b[k x 16].
   @inline(__always)
   mutating func add<A: RowPlaces>(_ a: RunsOfRows<A>, _ b: UnsafePointer<Float>) {
     var (a0, a1) = (a.base + a.places.offset(0), a.base + a.places.offset(1))
     var (a2, a3) = (a.base + a.places.offset(2), a.base + a.places.offset(3))
-    var (a4, a5) = (a.base + a.places.offset(4), a.base + a.places.offset(5))
+    var (a4, a5) = height == 6 ? (a.base + a.places.offset(4), a.base + a.places.offset(5)) : (a0, a0)
     var b = b
     for _ in 0..<a.segments {
       for k in 0..<a.length {
@@ -130,8 +135,10 @@ struct RegisterRows6 {
         r1.add(a1[k], columns16)
         r2.add(a2[k], columns16)
         r3.add(a3[k], columns16)
-        r4.add(a4[k], columns16)
-        r5.add(a5[k], columns16)
+        if height == 6 {
+          r4.add(a4[k], columns16)
+          r5.add(a5[k], columns16)
+        }
       }
       a0 += a.segmentStride
       a1 += a.segmentStride
@@ -142,7 +149,8 @@ struct RegisterRows6 {
     }
   }
 
-  /// self += a' b where a is stored k by k, `lda` apart, its six entries side by side; b likewise, 16 wide.
+  /// self += a' b where a is stored k by k, `lda` apart, its entries side by side; b likewise, 16 wide. Reads as many of a as
+  /// the tile is high even where fewer rows are wanted.
   @inline(__always)
   mutating func addTransposed(_ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int) {
     var (a, b) = (a, b)
@@ -152,8 +160,10 @@ struct RegisterRows6 {
       r1.add(a[1], columns16)
       r2.add(a[2], columns16)
       r3.add(a[3], columns16)
-      r4.add(a[4], columns16)
-      r5.add(a[5], columns16)
+      if height == 6 {
+        r4.add(a[4], columns16)
+        r5.add(a[5], columns16)
+      }
       a += lda
       b += ldb
     }
@@ -161,8 +171,10 @@ struct RegisterRows6 {
 
   @inline(__always)
   func store<C: RowPlaces>(_ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int) {
-    r5.store(c + rows.offset(5), columns: columns)
-    r4.store(c + rows.offset(4), columns: columns)
+    if height == 6 {
+      r5.store(c + rows.offset(5), columns: columns)
+      r4.store(c + rows.offset(4), columns: columns)
+    }
     r3.store(c + rows.offset(3), columns: columns)
     r2.store(c + rows.offset(2), columns: columns)
     r1.store(c + rows.offset(1), columns: columns)
@@ -175,90 +187,26 @@ struct RegisterRows6 {
 /// Geijn 2015). AVX-512 keeps the shape, as taller tiles of its registers are no faster: six sums cover the time that a
 /// product takes, and a row's number is broadcast by the product that uses it.
 enum RegisterTile {
-  /// c[6 x columns] (+)= a[6 x k] b[k x 16].
+  /// c[height x columns] (+)= a[height x k] b[k x 16].
   @inline(__always)
-  static func multiply6<A: RowPlaces, C: RowPlaces>(
-    _ a: RunsOfRows<A>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int,
-    accumulate: Bool
+  static func multiply<A: RowPlaces, C: RowPlaces>(
+    height: Int, _ a: RunsOfRows<A>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ rows: C,
+    columns: Int, accumulate: Bool
   ) {
-    var sums = RegisterRows6(c, rows, columns: columns, accumulate: accumulate)
+    var sums = RegisterRows(height: height, c, rows, columns: columns, accumulate: accumulate)
     sums.add(a, b)
     sums.store(c, rows, columns: columns)
   }
 
-  /// c[4 x columns] (+)= a[4 x k] b[k x 16]: for what 6 does not divide.
+  /// c[height x columns] (+)= a' b; see `RegisterRows.addTransposed`.
   @inline(__always)
-  static func multiply4<A: RowPlaces, C: RowPlaces>(
-    _ a: RunsOfRows<A>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int,
-    accumulate: Bool
+  static func multiplyTransposed<C: RowPlaces>(
+    height: Int, _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int,
+    _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int, accumulate: Bool
   ) {
-    let (c0, c1, c2, c3) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2), c + rows.offset(3))
-    var (r0, r1, r2, r3) = (RegisterRow(), RegisterRow(), RegisterRow(), RegisterRow())
-    if accumulate {
-      (r0, r1) = (RegisterRow(c0, columns: columns), RegisterRow(c1, columns: columns))
-      (r2, r3) = (RegisterRow(c2, columns: columns), RegisterRow(c3, columns: columns))
-    }
-    var (a0, a1) = (a.base + a.places.offset(0), a.base + a.places.offset(1))
-    var (a2, a3) = (a.base + a.places.offset(2), a.base + a.places.offset(3))
-    var b = b
-    for _ in 0..<a.segments {
-      for k in 0..<a.length {
-        let columns16 = SixteenColumns.load(b)
-        b += 16
-        r0.add(a0[k], columns16)
-        r1.add(a1[k], columns16)
-        r2.add(a2[k], columns16)
-        r3.add(a3[k], columns16)
-      }
-      a0 += a.segmentStride
-      a1 += a.segmentStride
-      a2 += a.segmentStride
-      a3 += a.segmentStride
-    }
-    r3.store(c3, columns: columns)
-    r2.store(c2, columns: columns)
-    r1.store(c1, columns: columns)
-    r0.store(c0, columns: columns)
-  }
-
-  /// c[6 x columns] (+)= a' b where a is stored k by k, `lda` apart, its six entries side by side; b likewise, 16 wide.
-  /// Reads six of a even where fewer rows are wanted.
-  @inline(__always)
-  static func multiplyTransposed6<C: RowPlaces>(
-    _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int, _ c: UnsafeMutablePointer<Float>,
-    _ rows: C, columns: Int, accumulate: Bool
-  ) {
-    var sums = RegisterRows6(c, rows, columns: columns, accumulate: accumulate)
+    var sums = RegisterRows(height: height, c, rows, columns: columns, accumulate: accumulate)
     sums.addTransposed(a, lda: lda, b, ldb: ldb, k: k)
     sums.store(c, rows, columns: columns)
-  }
-
-  /// As `multiplyTransposed6` with four rows.
-  @inline(__always)
-  static func multiplyTransposed4(
-    _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int, _ c: UnsafeMutablePointer<Float>,
-    _ rows: EvenRows, columns: Int, accumulate: Bool
-  ) {
-    let (c0, c1, c2, c3) = (c + rows.offset(0), c + rows.offset(1), c + rows.offset(2), c + rows.offset(3))
-    var (r0, r1, r2, r3) = (RegisterRow(), RegisterRow(), RegisterRow(), RegisterRow())
-    if accumulate {
-      (r0, r1) = (RegisterRow(c0, columns: columns), RegisterRow(c1, columns: columns))
-      (r2, r3) = (RegisterRow(c2, columns: columns), RegisterRow(c3, columns: columns))
-    }
-    var (a, b) = (a, b)
-    for _ in 0..<k {
-      let columns16 = SixteenColumns.load(b)
-      r0.add(a[0], columns16)
-      r1.add(a[1], columns16)
-      r2.add(a[2], columns16)
-      r3.add(a[3], columns16)
-      a += lda
-      b += ldb
-    }
-    r3.store(c3, columns: columns)
-    r2.store(c2, columns: columns)
-    r1.store(c1, columns: columns)
-    r0.store(c0, columns: columns)
   }
 
   /// How many rows the next tile takes when `left` remain: 6, or 4 where that wastes less (8 = 4 + 4, 4, 3, ...).

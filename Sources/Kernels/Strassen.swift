@@ -35,6 +35,16 @@ enum Strassen {
     result(6, b21 + b22)
   }
 
+  /// The vectors at a place of two rows of a matrix and half a row later; zeros of a second row that is not there.
+  @inline(__always)
+  static func quarters<V>(
+    _ first: UnsafePointer<Float>, _ second: UnsafePointer<Float>?, half: Int, zero: V,
+    _ load: (UnsafePointer<Float>) -> V
+  ) -> (V, V, V, V) {
+    let (third, fourth) = second.map { (load($0), load($0 + half)) } ?? (zero, zero)
+    return (load(first), load(first + half), third, fourth)
+  }
+
   /// Two quarters of c that the same product is added to, and whether it is the first for them; one of the two alone for the
   /// last products.
   struct Targets {
@@ -121,13 +131,13 @@ extension RegisterBlock {
     while row < rows {
       let left = rows - row
       if RegisterTile.isWhole(left) {
-        var tile = RegisterRows6()
+        var tile = RegisterRows(height: 6)
         tile.add(
           RunsOfRows(base: a + row * lda, places: WholeRows(distance: lda), segments: 1, length: k, segmentStride: 0), b
         )
         tile.add(to: target, from: row)
       } else {
-        var tile = RegisterRows6()
+        var tile = RegisterRows(height: 6)
         tile.add(
           RunsOfRows(
             base: a + row * lda, places: EvenRows(distance: lda, last: left - 1), segments: 1, length: k,
@@ -144,14 +154,14 @@ extension RegisterBlock {
     rows: Int, k: Int, a: UnsafePointer<Float>, groupStride: Int, b: UnsafePointer<Float>, into target: AddedProduct
   ) {
     for row in stride(from: 0, to: rows, by: 6) {
-      var tile = RegisterRows6()
+      var tile = RegisterRows(height: 6)
       tile.addTransposed(a + row / 6 * groupStride, lda: 6, b, ldb: 16, k: k)
       tile.add(to: target, from: row)
     }
   }
 }
 
-extension RegisterRows6 {
+extension RegisterRows {
   /// Adds the rows to the places, as many as these have from a row on.
   @inline(__always)
   fileprivate func add(to target: AddedProduct, from row: Int) {

@@ -1,12 +1,14 @@
 /// 1x1 convolutions of stride 1 by Strassen's algorithm: products of pixels and channels as in `MatrixConvolution`, halved along
 /// pixels and both kinds of channels.
 enum StrassenConvolution {
-  /// Channels, both of input and output, from which on an eighth of the products is worth the sums.
-  static let worthwhile = 128
-
   /// Whether both kinds of channels halve into whole panels of 16 columns.
   static func applies(to shape: ConvolutionShape) -> Bool {
     ConvolutionAlgorithm.matrix.applies(to: shape) && shape.inputChannels % 32 == 0 && shape.outputChannels % 32 == 0
+  }
+
+  /// Whether an eighth of the products is worth the sums.
+  static func isWorthwhile(_ shape: ConvolutionShape) -> Bool {
+    applies(to: shape) && min(shape.inputChannels, shape.outputChannels) >= 128
   }
 
   /// About even parts of half a depth, whole vectors, as long as a panel may be to stay in the first-level cache.
@@ -62,9 +64,7 @@ struct StrassenCorrelation: CorrelationKernel {
     depth = StrassenConvolution.depth(from)
     blocks = StrassenConvolution.RowBlocks(pixels: pixels, wanted: 72)
     self.threads = threads
-    pieces =
-      MatrixConvolution.isCached(shape)
-      ? .rows(MatrixConvolution.cachedRows, ofImage: pixels, grain: blocks.images) : .whole
+    pieces = MatrixConvolution.pieces(shape, grain: blocks.images)
   }
 
   private var packedFloats: Int { Strassen.products * from * to }
@@ -154,12 +154,12 @@ struct StrassenCorrelation: CorrelationKernel {
   ) {
     typealias V = SixteenColumns
     for row in 0..<half {
-      let (upper, lower) = (a + row * 2 * from, a + (half + row) * 2 * from)
+      let upper = a + row * 2 * from
+      let lower = row < below ? upper + half * 2 * from : nil
       let target = sums + row * sumRow
       for k in stride(from: 0, to: length, by: 16) {
-        let (a11, a12) = (V.load(upper + k), V.load(upper + from + k))
-        let zero = V(repeating: 0)
-        let (a21, a22) = row < below ? (V.load(lower + k), V.load(lower + from + k)) : (zero, zero)
+        let (a11, a12, a21, a22) = Strassen.quarters(
+          upper + k, lower.map { $0 + k }, half: from, zero: V(repeating: 0), V.load)
         Strassen.left(a11, a12, a21, a22) { $1.store(target + $0 * sumSlice + k) }
         a22.store(target + 3 * sumSlice + k)
       }
@@ -185,8 +185,7 @@ struct StrassenFilterGradient: FilterGradientKernel {
     self.threads = threads
     // Half a block is the depth of a panel.
     blocks = StrassenConvolution.RowBlocks(pixels: pixels, wanted: 512)
-    let rows = MatrixConvolution.isCached(shape) ? MatrixConvolution.cachedRows : MatrixConvolution.streamedRows
-    pieces = .rows(rows, ofImage: pixels, grain: blocks.images)
+    pieces = MatrixConvolution.filterGradientPieces(shape, threads: threads, grain: blocks.images)
   }
 
   private var panelFloats: Int { Strassen.products * 16 * blocks.half }
@@ -251,9 +250,8 @@ struct StrassenFilterGradient: FilterGradientKernel {
       let lower = half + row < block.count ? upper + half * 2 * outputs : nil
       for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 16) {
         let target = panels + (column - columns.lowerBound) / 16 * panelFloats + row * 16
-        let (b11, b12) = (V.load(upper + column), V.load(upper + outputs + column))
-        let b21 = lower.map { V.load($0 + column) } ?? V(repeating: 0)
-        let b22 = lower.map { V.load($0 + outputs + column) } ?? V(repeating: 0)
+        let (b11, b12, b21, b22) = Strassen.quarters(
+          upper + column, lower.map { $0 + column }, half: outputs, zero: V(repeating: 0), V.load)
         Strassen.right(b11, b12, b21, b22) { $1.store(target + $0 * 16 * blocks.half) }
         b11.store(target + 16 * blocks.half)
         b22.store(target + 4 * 16 * blocks.half)
@@ -274,13 +272,10 @@ struct StrassenFilterGradient: FilterGradientKernel {
         let target = groups + (channel - channels.lowerBound) / 6 * groupFloats + row * 6
         // Eight are read for six, which the last channels have not.
         let lanes = min(8, inputs - channel)
-        @inline(__always)
-        func load(_ place: UnsafePointer<Float>) -> V {
-          lanes == 8 ? V.load(place + channel) : loadFirst(lanes, place + channel)
-        }
-        let (a11, a21) = (load(left), load(left + inputs))
-        let a12 = right.map { load($0) } ?? V(repeating: 0)
-        let a22 = right.map { load($0 + inputs) } ?? V(repeating: 0)
+        // The transpose's quarters: its rows are the pixels' columns.
+        let (a11, a21, a12, a22) = Strassen.quarters(
+          left + channel, right.map { $0 + channel }, half: inputs, zero: V(repeating: 0)
+        ) { lanes == 8 ? V.load($0) : loadFirst(lanes, $0) }
         Strassen.left(a11, a12, a21, a22) { $1.store(target + $0 * groupsFloats) }
         a11.store(target + 2 * groupsFloats)
         a22.store(target + 3 * groupsFloats)
