@@ -26,7 +26,7 @@ public enum ChannelSums {
   }
 
   /// The two sums of batch norm's backward pass, over g = gradient where the ReLU behind the norm let through:
-  /// sums[c] = Σ g, products[c] = Σ g (x - mean) * deviationInverse.
+  /// sums[c] = Σ g, products[c] = Σ g x, of which `ChannelStatistics.normalize` makes Σ g xhat.
   /// Where the mask is a kept output, g is written back to `gradient`; a mask that can be had again need not be.
   /// - Parameter partials: as for `moments`.
   public static func backward(
@@ -135,15 +135,14 @@ public enum ChannelSums {
       while c < channels {
         for r in range {
           let at = r * channels + c
-          let centred = x[at] - affine.mean[c]
           var g = gradient[at]
           if recompute || output != nil {
-            let activation = recompute ? affine.beta[c].addingProduct(centred, affine.scale[c]) : output![at]
+            let activation = recompute ? affine.shift[c].addingProduct(x[at], affine.scale[c]) : output![at]
             if activation <= 0 { g = 0 }
             if !recompute { gradient[at] = g }
           }
           sums[c] += Double(g)
-          products[c] += Double(g) * Double(centred * affine.inverse[c])
+          products[c] += Double(g) * Double(x[at])
         }
         c += 1
       }
@@ -157,24 +156,22 @@ public enum ChannelSums {
     _ recompute: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int, _ c: Int,
     _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>
   ) {
-    let mean = V.load(affine.mean + c)
-    let inverse = V.load(affine.inverse + c)
     let scale = V.load(affine.scale + c)
-    let beta = V.load(affine.beta + c)
+    let shift = V.load(affine.shift + c)
     var sum = V.Wide.zero
     var product = V.Wide.zero
     var at = rows.lowerBound * channels + c
     for _ in rows {
       var g = V.load(gradient + at)
-      let centred = V.load(x + at) - mean
+      let value = V.load(x + at)
       if recompute || output != nil {
-        let activation = recompute ? beta.addingProduct(centred, scale) : V.load(output! + at)
+        let activation = recompute ? shift.addingProduct(value, scale) : V.load(output! + at)
         g = g.wherePositive(activation)
         if !recompute { g.store(gradient + at) }
       }
       let wide = g.widened
       sum = sum + wide
-      product = product.addingProduct(wide, (centred * inverse).widened)
+      product = product.addingProduct(wide, value.widened)
       at += channels
     }
     (V.Wide.load(sums + c) + sum).store(sums + c)
@@ -196,24 +193,5 @@ public enum ReLUMask {
   /// The mask from an offset in floats on.
   public func from(_ offset: Int) -> ReLUMask {
     if case .output(let output) = self { .output(output + offset) } else { self }
-  }
-}
-
-/// What a normalisation does to each channel: y = (x - mean) * scale + beta, with scale = gamma * inverse and inverse
-/// one over the standard deviation. Four pointers to `channels` floats.
-public struct ChannelAffine {
-  public var mean: UnsafeMutablePointer<Float>
-  public var inverse: UnsafeMutablePointer<Float>
-  public var scale: UnsafeMutablePointer<Float>
-  public var beta: UnsafeMutablePointer<Float>
-
-  public init(
-    mean: UnsafeMutablePointer<Float>, inverse: UnsafeMutablePointer<Float>, scale: UnsafeMutablePointer<Float>,
-    beta: UnsafeMutablePointer<Float>
-  ) {
-    self.mean = mean
-    self.inverse = inverse
-    self.scale = scale
-    self.beta = beta
   }
 }

@@ -1,4 +1,4 @@
-/// What a convolution may do to each pixel that it reads: relu((x - mean) * scale + beta), the activation behind a batch
+/// What a convolution may do to each pixel that it reads: relu(x * scale + shift), the activation behind a batch
 /// norm, with the statistics of the image's segment. Its zeros around the map stay zeros.
 public struct InputActivation: @unchecked Sendable {
   /// One for each segment of as many images, of all that the segments are cut from; `firstImage` of those is the first that
@@ -19,17 +19,16 @@ public struct InputActivation: @unchecked Sendable {
 
 /// A vector of channels of an `InputActivation`; the same operations as `ChannelNormalize.forward`, so the same bits.
 struct ActivationVector<V: FloatVector> {
-  private let mean, scale, beta: V
+  private let scale, shift: V
 
   @inline(__always)
   init(_ affine: ChannelAffine, _ channel: Int) {
-    mean = V.load(affine.mean + channel)
     scale = V.load(affine.scale + channel)
-    beta = V.load(affine.beta + channel)
+    shift = V.load(affine.shift + channel)
   }
 
   @inline(__always)
   func callAsFunction(_ x: V) -> V {
-    beta.addingProduct(x - mean, scale).rectified
+    shift.addingProduct(x, scale).rectified
   }
 }

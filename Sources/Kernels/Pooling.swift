@@ -54,16 +54,13 @@ public enum Pooling {
     ) {
       var best = SIMD8<Float>(repeating: -.infinity)
       var which = SIMD8<Int32>(repeating: 0)
-      var (mean, scale, beta) = (SIMD8<Float>.zero, SIMD8<Float>.zero, SIMD8<Float>.zero)
-      if let affine {
-        (mean, scale) = (load8(affine.mean + channel), load8(affine.scale + channel))
-        beta = load8(affine.beta + channel)
-      }
+      var (scale, shift) = (SIMD8<Float>.zero, SIMD8<Float>.zero)
+      if let affine { (scale, shift) = (load8(affine.scale + channel), load8(affine.shift + channel)) }
       for y in rows {
         for x in columns {
           var value = load8(map + (y * line + x * pixel + channel))
           if affine != nil {
-            value = beta.addingProduct(value - mean, scale)
+            value = shift.addingProduct(value, scale)
             value = value.wherePositive(value)
           }
           let larger = value.isLarger(than: best)
@@ -90,7 +87,7 @@ public enum Pooling {
         for x in columns {
           var value = map[y * line + x * pixel + channel]
           if let affine {
-            value = affine.beta[channel].addingProduct(value - affine.mean[channel], affine.scale[channel])
+            value = affine.shift[channel].addingProduct(value, affine.scale[channel])
             if value <= 0 { value = 0 }
           }
           if value > best { (best, which) = (value, (y - firstRow) * 3 + x - firstColumn) }

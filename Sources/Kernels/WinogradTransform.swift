@@ -103,7 +103,7 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
       && Rows.inputs == Rows.outputs + 2 && Columns.inputs == Columns.outputs + 2
   }
 
-  /// As `input`, of relu((map - mean) * scale + beta).
+  /// As `input`, of relu(map * scale + shift).
   static func activatedInput(
     _ view: WinogradView, tiles: Range<Int>, map: UnsafePointer<Float>, _ activation: InputActivation,
     v: UnsafeMutablePointer<Float>, rowStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>

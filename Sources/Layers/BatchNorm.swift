@@ -24,9 +24,11 @@ package final class BatchNorm: Normalization {
   private let runningSpread: RunningBuffer
   private let segmentsPerView: Int
   private let imagesPerSegment: Int
-  /// What a segment has `channels` floats each of; `ratio` and `offset` are batch renormalisation's r and d.
-  private enum Vector: Int, CaseIterable { case mean, inverse, scale, shift, meanGradient, meanProduct, ratio, offset }
-  private let statistics: AlignedBuffer
+  /// What a segment has `channels` floats each of; `ratio` and `difference` are batch renormalisation's r and d.
+  private enum Vector: Int, CaseIterable { case scale, shift, mean, slope, offset, ratio, difference }
+  private let vectors: AlignedBuffer
+  /// For each segment: what each of its channels is normalised by.
+  private let statistics: UnsafeMutableBufferPointer<ChannelStatistics>
   /// What each segment is normalised by; a table, for those who normalise as they read.
   private let affines: UnsafeMutableBufferPointer<ChannelAffine>
   /// For each segment: two sums a channel.
@@ -65,7 +67,9 @@ package final class BatchNorm: Normalization {
       segmentsPerView * imagesPerSegment == context.layout.imagesPerView,
       "\(context.layout.imagesPerView) images cannot be cut into ghosts of \(imagesPerSegment)")
     let segments = context.layout.views * segmentsPerView
-    statistics = AlignedBuffer(count: segments * Vector.allCases.count * channels)
+    vectors = AlignedBuffer(count: segments * Vector.allCases.count * channels)
+    statistics = .allocate(capacity: segments * channels)
+    statistics.initialize(repeating: ChannelStatistics(mean: 0, inverse: 1))
     sums = .allocate(capacity: segments * 2 * channels)
     sums.initialize(repeating: 0)
     affines = .allocate(capacity: segments)
@@ -73,13 +77,12 @@ package final class BatchNorm: Normalization {
     for segment in 0..<segments {
       affines.initializeElement(
         at: segment,
-        to: ChannelAffine(
-          mean: vector(segment, .mean), inverse: vector(segment, .inverse), scale: vector(segment, .scale),
-          beta: vector(segment, .shift)))
+        to: ChannelAffine(scale: vector(segment, .scale), shift: vector(segment, .shift)))
     }
   }
 
   deinit {
+    statistics.deallocate()
     sums.deallocate()
     partials.deallocate()
     affines.deallocate()
@@ -202,6 +205,7 @@ package final class BatchNorm: Normalization {
 
   package func startSettlingGradient(images: Int, weights: Weights) throws {
     gather()
+    normalizeProducts()
     storeParameterGradients(weights)
     try startPooling(.gradient)
   }
@@ -211,11 +215,10 @@ package final class BatchNorm: Normalization {
     let share = 1 / samplesPerStatistic
     for segment in 0..<owners {
       let (gradients, products) = segmentSums(segment)
-      let meanGradient = vector(segment, .meanGradient)
-      let meanProduct = vector(segment, .meanProduct)
       for c in 0..<channels {
-        meanGradient[c] = Float(gradients[c] * share)
-        meanProduct[c] = Float(products[c] * share)
+        line(segment).set(
+          c, statistics(segment)[c], scale: Double(vector(segment, .scale)[c]), meanGradient: gradients[c] * share,
+          meanProduct: products[c] * share)
       }
     }
   }
@@ -227,10 +230,16 @@ package final class BatchNorm: Normalization {
     eachSegment(images) { segment, rows in
       let at = rows.lowerBound * channels
       ChannelNormalize.backward(
-        gradient: gradient + at, x: x + at, affine: affine(segment), meanGradient: vector(segment, .meanGradient),
-        meanProduct: vector(segment, .meanProduct), masked: mask.isRecomputed, output: inputGradient + at,
-        rows: rows.count,
-        channels: channels, team: team)
+        gradient: gradient + at, x: x + at, affine: affine(segment), line: line(segment), masked: mask.isRecomputed,
+        output: inputGradient + at, rows: rows.count, channels: channels, team: team)
+    }
+  }
+
+  /// Makes each segment's Σ g xhat of its Σ g x.
+  private func normalizeProducts() {
+    for segment in 0..<segments {
+      let ((gradients, products), statistics) = (segmentSums(segment), statistics(segment))
+      for c in 0..<channels { products[c] = statistics[c].normalize(product: products[c], sum: gradients[c]) }
     }
   }
 
@@ -244,7 +253,8 @@ package final class BatchNorm: Normalization {
       for segment in 0..<segments {
         let (gradients, products) = segmentSums(segment)
         sum += gradients[c]
-        product += Double(vector(segment, .ratio)[c]) * products[c] + Double(vector(segment, .offset)[c]) * gradients[c]
+        product +=
+          Double(vector(segment, .ratio)[c]) * products[c] + Double(vector(segment, .difference)[c]) * gradients[c]
       }
       gammaGradient[c] = Float(product)
       betaGradient[c] = Float(sum)
@@ -300,22 +310,20 @@ package final class BatchNorm: Normalization {
         let m = sum[c] / count
         let v = max(0, squares[c] / count - m * m)
         let deviation = (v + Self.epsilon).squareRoot()
-        let inverse = Float(1 / deviation)
-        vector(segment, .mean)[c] = Float(m)
-        vector(segment, .inverse)[c] = inverse
+        let own = ChannelStatistics(mean: m, inverse: 1 / deviation)
+        statistics(segment)[c] = own
         meanOfGhosts += m
         guard let renorm else {
-          vector(segment, .scale)[c] = inverse * scale[c]
-          vector(segment, .shift)[c] = shift[c]
+          affine(segment).set(c, own, gamma: Double(scale[c]), beta: Double(shift[c]))
           spreadOfGhosts += unbias * v
           continue
         }
-        let (ratio, offset) = renorm.correction(
+        let (ratio, difference) = renorm.correction(
           mean: m, deviation: deviation, runningMean: Double(mean[c]), runningDeviation: Double(spread[c]))
         vector(segment, .ratio)[c] = Float(ratio)
-        vector(segment, .offset)[c] = Float(offset)
-        vector(segment, .scale)[c] = Float(ratio / deviation * Double(scale[c]))
-        vector(segment, .shift)[c] = Float(Double(shift[c]) + offset * Double(scale[c]))
+        vector(segment, .difference)[c] = Float(difference)
+        affine(segment).set(
+          c, own, gamma: ratio * Double(scale[c]), beta: Double(shift[c]) + difference * Double(scale[c]))
         spreadOfGhosts += deviation
       }
       mean[c] = Float(keep * Double(mean[c]) + share * meanOfGhosts)
@@ -326,25 +334,31 @@ package final class BatchNorm: Normalization {
   private func useRunning(_ weights: Weights) {
     let mean = weights.buffer(runningMean)
     let spread = weights.buffer(runningSpread)
-    let scale = weights.value(gamma)
+    let (scale, shift) = (weights.value(gamma), weights.value(beta))
     for c in 0..<channels {
       let deviation = renorm == nil ? (Double(spread[c]) + Self.epsilon).squareRoot() : Double(spread[c])
-      let inverse = Float(1 / deviation)
-      vector(0, .mean)[c] = mean[c]
-      vector(0, .inverse)[c] = inverse
-      vector(0, .scale)[c] = inverse * scale[c]
+      affine(0).set(
+        c, ChannelStatistics(mean: Double(mean[c]), inverse: 1 / deviation), gamma: Double(scale[c]),
+        beta: Double(shift[c]))
     }
-    vector(0, .shift).update(from: weights.value(beta), count: channels)
   }
 
   /// The segment whose statistics are a segment's.
   private func owner(_ segment: Int) -> Int { isJoint ? segment % segmentsPerView : segment }
 
   private func vector(_ segment: Int, _ vector: Vector) -> UnsafeMutablePointer<Float> {
-    statistics.pointer + (owner(segment) * Vector.allCases.count + vector.rawValue) * channels
+    vectors.pointer + (owner(segment) * Vector.allCases.count + vector.rawValue) * channels
+  }
+
+  private func statistics(_ segment: Int) -> UnsafeMutablePointer<ChannelStatistics> {
+    statistics.baseAddress! + owner(segment) * channels
   }
 
   private func affine(_ segment: Int) -> ChannelAffine { affines[segment] }
+
+  private func line(_ segment: Int) -> ChannelGradient {
+    ChannelGradient(mean: vector(segment, .mean), slope: vector(segment, .slope), offset: vector(segment, .offset))
+  }
 
   private func segmentSums(_ segment: Int) -> (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) {
     let first = sums.baseAddress! + segment * 2 * channels

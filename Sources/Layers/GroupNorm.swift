@@ -9,9 +9,11 @@ package final class GroupNorm: Normalization {
   private let context: NetworkContext
   private let gamma: Parameter
   private let beta: Parameter
-  /// For each image, `channels` floats each of what its channels are normalised by, and of its backward pass.
-  private enum Vector: Int, CaseIterable { case mean, inverse, scale, meanGradient, meanProduct }
+  /// For each image, `channels` floats each of what its channels are normalised with, and of its backward pass.
+  private enum Vector: Int, CaseIterable { case scale, shift, mean, slope, offset }
   private let vectors: AlignedBuffer
+  /// For each image: what each of its channels is normalised by.
+  private let statistics: UnsafeMutableBufferPointer<ChannelStatistics>
   /// For each image: two sums of each channel, Σ x and Σ x² or Σ g and Σ g xhat.
   private let sums: UnsafeMutablePointer<Double>
 
@@ -31,10 +33,15 @@ package final class GroupNorm: Normalization {
     gamma = plan.add(name + ".weight", shape: [channels], start: .constant(1))
     beta = plan.add(name + ".bias", shape: [channels], start: .constant(0))
     vectors = AlignedBuffer(count: context.layout.images * Vector.allCases.count * channels)
+    statistics = .allocate(capacity: context.layout.images * channels)
+    statistics.initialize(repeating: ChannelStatistics(mean: 0, inverse: 1))
     sums = .allocate(capacity: context.layout.images * channels * 2)
   }
 
-  deinit { sums.deallocate() }
+  deinit {
+    statistics.deallocate()
+    sums.deallocate()
+  }
 
   package func startObserving(_ pieces: Pieces) {}
 
@@ -47,16 +54,15 @@ package final class GroupNorm: Normalization {
   }
 
   package func startSettling(images: Int, weights: Weights) {
-    let gamma = weights.value(gamma)
+    let (gamma, beta) = (weights.value(gamma), weights.value(beta))
     eachGroup(images) { image, inside, count in
       let (sum, squares) = imageSums(image)
       let mean = inside.reduce(0) { $0 + sum[$1] } / count
       let variance = max(0, inside.reduce(0) { $0 + squares[$1] } / count - mean * mean)
-      let inverse = 1 / (variance + BatchNorm.epsilon).squareRoot()
+      let own = ChannelStatistics(mean: mean, inverse: 1 / (variance + BatchNorm.epsilon).squareRoot())
       for c in inside {
-        vector(image, .mean)[c] = Float(mean)
-        vector(image, .inverse)[c] = Float(inverse)
-        vector(image, .scale)[c] = Float(inverse * Double(gamma[c]))
+        statistics[image * channels + c] = own
+        affine(image).set(c, own, gamma: Double(gamma[c]), beta: Double(beta[c]))
       }
     }
   }
@@ -70,7 +76,7 @@ package final class GroupNorm: Normalization {
     let size = rowsPerImage * channels
     eachImage(images, team) { image in
       ChannelNormalize.forward(
-        x + image * size, affine: affine(image, weights), residual: residual.map { $0 + image * size }, relu: relu,
+        x + image * size, affine: affine(image), residual: residual.map { $0 + image * size }, relu: relu,
         output: output + (image - images.lowerBound) * size, rows: rowsPerImage, channels: channels, team: .alone)
     }
   }
@@ -84,22 +90,21 @@ package final class GroupNorm: Normalization {
       let (sum, products) = imageSums(image)
       ChannelSums.backward(
         gradient: gradient + image * size, x: x + image * size, mask: mask.from(image * size),
-        affine: affine(image, weights),
+        affine: affine(image),
         rows: rowsPerImage, channels: channels, sums: sum, products: products)
     }
   }
 
-  /// dx = inverse (g gamma - mean(g gamma) - xhat mean(g gamma xhat)), the means over the group.
+  /// dx = g gamma inverse - mean(g gamma inverse) - xhat mean(g gamma inverse xhat), the means over the group.
   package func startSettlingGradient(images: Int, weights: Weights) {
-    let gamma = weights.value(gamma)
     eachGroup(images) { image, inside, count in
-      let (sum, products) = imageSums(image)
-      let mean = inside.reduce(0) { $0 + sum[$1] * Double(gamma[$1]) } / count
-      let product = inside.reduce(0) { $0 + products[$1] * Double(gamma[$1]) } / count
-      for c in inside {
-        vector(image, .meanGradient)[c] = Float(mean)
-        vector(image, .meanProduct)[c] = Float(product)
-      }
+      let ((sum, products), scale) = (imageSums(image), vector(image, .scale))
+      let own = statistics[image * channels + inside.lowerBound]
+      for c in inside { products[c] = own.normalize(product: products[c], sum: sum[c]) }
+      // gamma * inverse as rounded, by which gradients are multiplied: of few numbers nearly all of them cancels.
+      let mean = inside.reduce(0) { $0 + sum[$1] * Double(scale[$1]) } / count
+      let product = inside.reduce(0) { $0 + products[$1] * Double(scale[$1]) } / count
+      for c in inside { line(image).set(c, own, scale: 1, meanGradient: mean, meanProduct: product) }
     }
     let (gammaGradient, betaGradient) = (weights.gradient(self.gamma), weights.gradient(beta))
     for c in 0..<channels {
@@ -117,9 +122,8 @@ package final class GroupNorm: Normalization {
     let size = rowsPerImage * channels
     eachImage(images, team) { image in
       ChannelNormalize.backward(
-        gradient: gradient + image * size, x: x + image * size, affine: affine(image, weights),
-        gamma: weights.value(gamma), meanGradient: vector(image, .meanGradient),
-        meanProduct: vector(image, .meanProduct), masked: mask.isRecomputed,
+        gradient: gradient + image * size, x: x + image * size, affine: affine(image),
+        line: line(image), masked: mask.isRecomputed,
         output: inputGradient + image * size, rows: rowsPerImage, channels: channels, team: .alone)
     }
   }
@@ -144,10 +148,12 @@ package final class GroupNorm: Normalization {
     vectors.pointer + (image * Vector.allCases.count + vector.rawValue) * channels
   }
 
-  private func affine(_ image: Int, _ weights: Weights) -> ChannelAffine {
-    ChannelAffine(
-      mean: vector(image, .mean), inverse: vector(image, .inverse), scale: vector(image, .scale),
-      beta: weights.value(beta))
+  private func affine(_ image: Int) -> ChannelAffine {
+    ChannelAffine(scale: vector(image, .scale), shift: vector(image, .shift))
+  }
+
+  private func line(_ image: Int) -> ChannelGradient {
+    ChannelGradient(mean: vector(image, .mean), slope: vector(image, .slope), offset: vector(image, .offset))
   }
 
   private func imageSums(_ image: Int) -> (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) {

@@ -17,8 +17,9 @@ final class WeightStandardization {
   private let outputs: Int
   private let team: ThreadTeam
   private let copy: AlignedBuffer
-  /// Mean, inverse deviation, a shift of zero, mean gradient, mean product; `outputs` floats each.
+  /// What `affine` and `line` point to; `outputs` floats each.
   private let vectors: AlignedBuffer
+  private let statistics: UnsafeMutablePointer<ChannelStatistics>
   private let sums: UnsafeMutablePointer<Double>
   private let partials: UnsafeMutablePointer<Double>
 
@@ -29,11 +30,13 @@ final class WeightStandardization {
     self.team = team
     copy = AlignedBuffer(count: parameter.count)
     vectors = AlignedBuffer(count: 5 * outputs)
+    statistics = .allocate(capacity: outputs)
     sums = .allocate(capacity: 2 * outputs)
     partials = .allocate(capacity: team.threads * 2 * outputs)
   }
 
   deinit {
+    statistics.deallocate()
     sums.deallocate()
     partials.deallocate()
   }
@@ -48,8 +51,8 @@ final class WeightStandardization {
     for o in 0..<outputs {
       let mean = sums[o] / Double(rows)
       let variance = max(0, sums[outputs + o] / Double(rows) - mean * mean)
-      vector(0)[o] = Float(mean)
-      vector(1)[o] = Float(1 / (variance + Self.epsilon).squareRoot())
+      statistics[o] = ChannelStatistics(mean: mean, inverse: 1 / (variance + Self.epsilon).squareRoot())
+      affine.set(o, statistics[o], gamma: 1, beta: 0)
     }
     ChannelNormalize.forward(
       weights, affine: affine, residual: nil, relu: false, output: copy.pointer, rows: rows, channels: outputs,
@@ -62,17 +65,21 @@ final class WeightStandardization {
       gradient: gradient, x: weights, mask: .none, affine: affine, rows: rows, channels: outputs, sums: sums,
       products: sums + outputs, partials: partials, team: team)
     for o in 0..<outputs {
-      vector(3)[o] = Float(sums[o] / Double(rows))
-      vector(4)[o] = Float(sums[outputs + o] / Double(rows))
+      let product = statistics[o].normalize(product: sums[outputs + o], sum: sums[o])
+      line.set(
+        o, statistics[o], scale: Double(affine.scale[o]), meanGradient: sums[o] / Double(rows),
+        meanProduct: product / Double(rows))
     }
     ChannelNormalize.backward(
-      gradient: gradient, x: weights, affine: affine, meanGradient: vector(3), meanProduct: vector(4),
+      gradient: gradient, x: weights, affine: affine, line: line,
       output: gradient, rows: rows, channels: outputs, team: team)
   }
 
   private func vector(_ place: Int) -> UnsafeMutablePointer<Float> { vectors.pointer + place * outputs }
 
   private var affine: ChannelAffine {
-    ChannelAffine(mean: vector(0), inverse: vector(1), scale: vector(1), beta: vector(2))
+    ChannelAffine(scale: vector(0), shift: vector(1))
   }
+
+  private var line: ChannelGradient { ChannelGradient(mean: vector(2), slope: vector(3), offset: vector(4)) }
 }

@@ -50,35 +50,22 @@ final class ChannelTests: XCTestCase {
   }
 
   private struct Affine {
-    var mean, inverse, scale, beta: [Float]
+    var scale, shift: [Float]
 
     init(_ channels: Int) {
-      mean = Noise.floats(channels, seed: 2)
-      inverse = Noise.floats(channels, seed: 3).map { 0.5 + abs($0) }
       scale = Noise.floats(channels, seed: 4)
-      beta = Noise.floats(channels, seed: 5)
+      shift = Noise.floats(channels, seed: 5)
     }
 
     mutating func with(_ body: (ChannelAffine) -> Void) {
-      mean.withUnsafeMutableBufferPointer { mean in
-        inverse.withUnsafeMutableBufferPointer { inverse in
-          scale.withUnsafeMutableBufferPointer { scale in
-            beta.withUnsafeMutableBufferPointer { beta in
-              body(
-                ChannelAffine(
-                  mean: mean.baseAddress!, inverse: inverse.baseAddress!, scale: scale.baseAddress!,
-                  beta: beta.baseAddress!))
-            }
-          }
+      scale.withUnsafeMutableBufferPointer { scale in
+        shift.withUnsafeMutableBufferPointer { shift in
+          body(ChannelAffine(scale: scale.baseAddress!, shift: shift.baseAddress!))
         }
       }
     }
 
-    func value(_ x: Float, _ c: Int) -> Double {
-      (Double(x) - Double(mean[c])) * Double(scale[c]) + Double(beta[c])
-    }
-
-    func hat(_ x: Float, _ c: Int) -> Double { (Double(x) - Double(mean[c])) * Double(inverse[c]) }
+    func value(_ x: Float, _ c: Int) -> Double { Double(x) * Double(scale[c]) + Double(shift[c]) }
   }
 
   func testForward() {
@@ -141,51 +128,91 @@ final class ChannelTests: XCTestCase {
           let lets = mask == 0 || (mask == 1 ? output[i] > 0 : affine.value(x[i], i % channels) > 0)
           if !lets { wanted[i] = 0 }
           wantedSums[i % channels] += Double(wanted[i])
-          wantedProducts[i % channels] += Double(wanted[i]) * affine.hat(x[i], i % channels)
+          wantedProducts[i % channels] += Double(wanted[i]) * Double(x[i])
         }
         let what = "\(rows) x \(channels), mask \(mask)"
         // A mask that can be had again is not written down.
         XCTAssertEqual(masked, mask == 2 ? gradient : wanted, what)
         check(sums, wantedSums, 1e-9, "sums of \(what)")
-        check(products, wantedProducts, 1e-6, "products of \(what)")
+        check(products, wantedProducts, 1e-9, "products of \(what)")
       }
     }
   }
 
   func testBackward() {
     for masked in [false, true] {
-      for weighs in [false, true] { checkBackward(masked: masked, weighs: weighs) }
+      forEachSize { rows, channels, team in
+        var affine = Affine(channels)
+        let x = Noise.floats(rows * channels, seed: 11)
+        let gradient = Noise.floats(rows * channels, seed: 12)
+        let line = Line(channels)
+        let wanted = x.indices.map { i in
+          let c = i % channels
+          let g = masked && affine.value(x[i], c) <= 0 ? 0 : Double(gradient[i])
+          return g * Double(affine.scale[c])
+            + Double(x[i] - line.mean[c]) * Double(line.slope[c]) + Double(line.offset[c])
+        }
+        let output = AlignedBuffer(count: x.count)
+        // In place, as blocks call it.
+        for i in x.indices { output.pointer[i] = gradient[i] }
+        affine.with { affine in
+          ChannelNormalize.backward(
+            gradient: output.pointer, x: x, affine: affine, line: line.pointers, masked: masked,
+            output: output.pointer, rows: rows, channels: channels, team: team)
+        }
+        XCTAssertLessThan(Noise.relativeError(output, wanted), 1e-6, "\(rows) x \(channels)")
+      }
     }
   }
 
-  /// - Parameter weighs: whether channels of different weights share statistics.
-  private func checkBackward(masked: Bool, weighs: Bool) {
-    forEachSize { rows, channels, team in
-      var affine = Affine(channels)
-      let x = Noise.floats(rows * channels, seed: 11)
-      let gradient = Noise.floats(rows * channels, seed: 12)
-      let meanGradient = Noise.floats(channels, seed: 13)
-      let meanProduct = Noise.floats(channels, seed: 14)
-      let gamma = Noise.floats(channels, seed: 15)
-      let wanted = x.indices.map { i in
-        let c = i % channels
-        let g = masked && affine.value(x[i], c) <= 0 ? 0 : Double(gradient[i])
-        return
-          (g * (weighs ? Double(gamma[c]) : 1) - Double(meanGradient[c])
-          - affine.hat(x[i], c) * Double(meanProduct[c])) * Double(weighs ? affine.inverse[c] : affine.scale[c])
-      }
-      let output = AlignedBuffer(count: x.count)
-      // In place, as blocks call it.
-      for i in x.indices { output.pointer[i] = gradient[i] }
-      affine.with { affine in
-        gamma.withUnsafeBufferPointer { gamma in
-          ChannelNormalize.backward(
-            gradient: output.pointer, x: x, affine: affine, gamma: weighs ? gamma.baseAddress : nil,
-            meanGradient: meanGradient, meanProduct: meanProduct, masked: masked, output: output.pointer, rows: rows,
-            channels: channels, team: team)
-        }
-      }
-      XCTAssertLessThan(Noise.relativeError(output, wanted), 1e-6, "\(rows) x \(channels)")
+  private struct Line {
+    private let vectors: AlignedBuffer
+    let pointers: ChannelGradient
+    var mean: UnsafeMutablePointer<Float> { pointers.mean }
+    var slope: UnsafeMutablePointer<Float> { pointers.slope }
+    var offset: UnsafeMutablePointer<Float> { pointers.offset }
+
+    init(_ channels: Int) {
+      vectors = AlignedBuffer(count: 3 * channels)
+      _ = vectors.floats.update(fromContentsOf: Noise.floats(3 * channels, seed: 13))
+      let first = vectors.pointer
+      pointers = ChannelGradient(mean: first, slope: first + channels, offset: first + 2 * channels)
     }
+  }
+
+  /// The numbers that a norm makes of a channel's statistics give what its definition and the derivative of that give.
+  func testStatistics() {
+    let x = Noise.floats(50, seed: 21).map { Double($0) * 0.3 + 2 }
+    let g = Noise.floats(50, seed: 22).map(Double.init)
+    let (gamma, beta, epsilon) = (1.7, -0.4, 1e-5)
+    func norm(_ x: [Double]) -> [Double] {
+      let mean = x.reduce(0, +) / Double(x.count)
+      let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(x.count)
+      return x.map { ($0 - mean) / (variance + epsilon).squareRoot() * gamma + beta }
+    }
+    let mean = x.reduce(0, +) / 50
+    let variance = x.reduce(0) { $0 + $1 * $1 } / 50 - mean * mean
+    let statistics = ChannelStatistics(mean: mean, inverse: 1 / (variance + epsilon).squareRoot())
+    let vectors = AlignedBuffer(count: 5)
+    let affine = ChannelAffine(scale: vectors.pointer, shift: vectors.pointer + 1)
+    affine.set(0, statistics, gamma: gamma, beta: beta)
+    let (scale, shift) = (Double(affine.scale[0]), Double(affine.shift[0]))
+    check(x.map { $0 * scale + shift }, norm(x), 1e-6, "normalised")
+    let (sum, raw) = (g.reduce(0, +), zip(g, x).reduce(0) { $0 + $1.0 * $1.1 })
+    let product = statistics.normalize(product: raw, sum: sum)
+    check([product * gamma], [zip(g, norm(x)).reduce(0) { $0 + $1.0 * ($1.1 - beta) }], 1e-10, "product")
+    let line = ChannelGradient(
+      mean: vectors.pointer + 2, slope: vectors.pointer + 3, offset: vectors.pointer + 4)
+    line.set(0, statistics, scale: scale, meanGradient: sum / 50, meanProduct: product / 50)
+    let (centre, slope, offset) = (Double(line.mean[0]), Double(line.slope[0]), Double(line.offset[0]))
+    let wanted = x.indices.map { i in
+      let differences = [1e-5, -1e-5].map { step in
+        var moved = x
+        moved[i] += step
+        return zip(norm(moved), g).reduce(0) { $0 + $1.0 * $1.1 }
+      }
+      return (differences[0] - differences[1]) / 2e-5
+    }
+    check(x.indices.map { g[$0] * scale + (x[$0] - centre) * slope + offset }, wanted, 1e-6, "gradient")
   }
 }

@@ -87,13 +87,12 @@ private final class ActivatedMap {
     map = AlignedBuffer(count: shape.images * shape.inputSize)
     map.pointer.update(from: Noise.floats(map.count, seed: 1), count: map.count)
     activated = AlignedBuffer(count: map.count)
-    numbers = AlignedBuffer(count: segments * 4 * channels)
+    numbers = AlignedBuffer(count: segments * 2 * channels)
     numbers.pointer.update(from: Noise.floats(numbers.count, seed: 4), count: numbers.count)
     affines = .allocate(capacity: segments)
     for segment in 0..<segments {
-      let first = numbers.pointer + segment * 4 * channels
-      let affine = ChannelAffine(
-        mean: first, inverse: first + channels, scale: first + 2 * channels, beta: first + 3 * channels)
+      let first = numbers.pointer + segment * 2 * channels
+      let affine = ChannelAffine(scale: first, shift: first + channels)
       affines.initializeElement(at: segment, to: affine)
       let at = 2 * segment * shape.inputSize
       ChannelNormalize.forward(

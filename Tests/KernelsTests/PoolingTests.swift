@@ -63,11 +63,9 @@ final class PoolingTests: XCTestCase {
     for channels in [3, 8, 19] {
       let x = Noise.floats(2 * 5 * 4 * channels, seed: 3)
       // Negative scales turn the order of the inputs around.
-      let vectors = AlignedBuffer(count: 4 * channels)
-      _ = vectors.floats.update(fromContentsOf: Noise.floats(4 * channels, seed: 4))
-      let (mean, inverse) = (vectors.pointer, vectors.pointer + channels)
-      let norm = ChannelAffine(
-        mean: mean, inverse: inverse, scale: inverse + channels, beta: inverse + 2 * channels)
+      let vectors = AlignedBuffer(count: 2 * channels)
+      _ = vectors.floats.update(fromContentsOf: Noise.floats(2 * channels, seed: 4))
+      let norm = ChannelAffine(scale: vectors.pointer, shift: vectors.pointer + channels)
       var activation = [Float](repeating: .nan, count: x.count)
       ChannelNormalize.forward(
         x, affine: norm, residual: nil, relu: true, output: &activation, rows: 40, channels: channels, team: team)
