@@ -68,6 +68,8 @@ let package = Package(
         "Files",
       ],
       path: "Tests/MultiRank", swiftSettings: vector),
+    // Counts what a thread allocates.
+    .target(name: "CAllocations", path: "Tests/CAllocations"),
     tests("Kernels", ["Files"]),
     tests("Files", []),
     tests("Collectives", []),
@@ -77,7 +79,10 @@ let package = Package(
     tests("Evaluation", ["Kernels", "Collectives", "Files"]),
     tests(
       "Training",
-      ["NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
+      [
+        "NetworkTesting", "CAllocations", "Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation",
+        "Files",
+      ]),
     tests("Studies", ["NetworkTesting", "Collectives", "Training", "Files"]),
     tests("byol-dist", ["Training", "Studies"]),
   ],

@@ -21,6 +21,8 @@ public final class Communicator: @unchecked Sendable {
     case open(Mailbox)
   }
   private var sharedMemory = SharedMemory.unopened
+  /// Those that were started, for use again.
+  var pendings: [Pending] = []
 
   /// MPI's counts are 32 bits; longer buffers go in pieces of this many elements.
   static let longest = 1 << 30

@@ -119,12 +119,10 @@ package final class ConvolutionNorm {
     residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, weights: Weights
   ) throws -> UnitInput {
     try settle(weights)
-    let sum = sum.pointer
-    return .made(UnsafePointer(output)) { [norm, shape] piece, team in
-      norm.apply(
-        sum, residual: residual, relu: relu, output: output + piece.lowerBound * shape.outputSize, images: piece,
-        weights: weights, team: team)
-    }
+    return .made(
+      NormalizedMap(
+        norm: norm, sum: sum.pointer, residual: residual, relu: relu, output: output, imageFloats: shape.outputSize,
+        weights: weights))
   }
 
   /// output = the max-pooling of relu(norm(convolution(input))) of the last forward pass; see `Pooling.maxForward`.
@@ -163,9 +161,9 @@ package final class ConvolutionNorm {
   ) -> Source {
     switch input {
     case .map(let map): return (map + images.lowerBound * shape.inputSize, nil)
-    case .made(let map, let make):
-      context.clock.measure(.norm, on: thread) { make(images, team) }
-      return (map + images.lowerBound * shape.inputSize, nil)
+    case .made(let map):
+      context.clock.measure(.norm, on: thread) { map.make(images, team: team) }
+      return (UnsafePointer(map.output) + images.lowerBound * shape.inputSize, nil)
     case .activation(let unit):
       if activates, let activation = unit.norm.activation(from: images.lowerBound) {
         return (UnsafePointer(unit.sum.pointer + images.lowerBound * shape.inputSize), activation)
@@ -183,8 +181,11 @@ package final class ConvolutionNorm {
   }
 
   /// Begins the backward pass: what takes in the gradient of `normalize`'s output; see `Normalization.observeGradient`.
-  func taker(mask: ReLUMask, weights: Weights) -> GradientTaker {
-    norm.taker(x: sum.pointer, mask: mask, weights: weights)
+  /// - Parameter projection: a unit beside it whose sum is added to its own before the ReLU.
+  func taker(mask: ReLUMask, projection: ConvolutionNorm? = nil, weights: Weights) -> GradientTaker {
+    GradientTaker(
+      norm, x: sum.pointer, mask: mask, weights: weights,
+      projection: projection.map { ($0.norm, UnsafePointer($0.sum.pointer)) })
   }
 
   /// The same for all of a gradient that is there already.
@@ -221,7 +222,7 @@ package final class ConvolutionNorm {
     func take(_ piece: Int, on thread: Int) {
       context.clock.measure(.norm, on: thread) { taker?.take(inputGradient, piece, pieces) }
     }
-    taker?.start(inputGradient, pieces)
+    taker?.start(pieces)
     context.clock.measure(.convolutionBackward) {
       if deals {
         convolution.packInputGradient(filterInUse(weights))
@@ -286,11 +287,28 @@ package final class ConvolutionNorm {
   }
 }
 
+/// relu?(norm(sum) (+ residual)), the output of a unit, which whoever reads it first has made.
+package struct NormalizedMap {
+  fileprivate let norm: any Normalization
+  fileprivate let sum: UnsafePointer<Float>
+  fileprivate let residual: UnsafePointer<Float>?
+  fileprivate let relu: Bool
+  fileprivate let output: UnsafeMutablePointer<Float>
+  fileprivate let imageFloats: Int
+  fileprivate let weights: Weights
+
+  fileprivate func make(_ images: Range<Int>, team: ThreadTeam) {
+    norm.apply(
+      sum, residual: residual, relu: relu, output: output + images.lowerBound * imageFloats, images: images,
+      weights: weights, team: team)
+  }
+}
+
 /// What a unit of convolution and norm reads.
 package enum UnitInput {
   case map(UnsafePointer<Float>)
   /// A map that is made as it is read, for which the images of each piece are called for before.
-  case made(UnsafePointer<Float>, by: (Range<Int>, ThreadTeam) -> Void)
+  case made(NormalizedMap)
   /// relu(norm(...)) of another unit's last forward pass, which is nowhere written as a whole.
   case activation(ConvolutionNorm)
 
@@ -298,14 +316,15 @@ package enum UnitInput {
 
   /// Has all of a map made at once, for readers of another kind.
   package func whole(_ images: Int, team: ThreadTeam) -> UnsafePointer<Float> {
-    if case .made(_, let make) = self { make(0..<images, team) }
+    if case .made(let map) = self { map.make(0..<images, team: team) }
     return map
   }
 
   /// The map, once it is made.
   var map: UnsafePointer<Float> {
     switch self {
-    case .map(let map), .made(let map, _): map
+    case .map(let map): map
+    case .made(let map): UnsafePointer(map.output)
     case .activation: preconditionFailure("an activation that is nowhere written as a whole")
     }
   }

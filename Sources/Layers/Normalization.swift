@@ -59,9 +59,7 @@ extension Normalization {
   private static var imagesAtOnce: Int { 32 }
 
   func taker(x: UnsafePointer<Float>, mask: ReLUMask, weights: Weights) -> GradientTaker {
-    GradientTaker(
-      start: { self.startObserving($1) },
-      take: { self.observeGradient($0, x: x, mask: mask, piece: $1, of: $2, weights: weights) })
+    GradientTaker(self, x: x, mask: mask, weights: weights)
   }
 
   /// All of it at once: takes the gradient of `apply`'s output and writes the gradient of x.

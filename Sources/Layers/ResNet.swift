@@ -50,7 +50,6 @@ public final class ResNet {
   private let finalChannels: Int
   private let firstOffset: Int
   private var input: UnsafePointer<Float>?
-  /// What the block under way reads.
 
   /// - Parameter name: what the torchvision keys are put behind, with its dot, or nothing.
   public init(_ name: String, shape: EncoderShape, plan: ParameterPlan, context: NetworkContext) {
@@ -171,7 +170,7 @@ public final class ResNet {
       let below: GradientTaker? =
         index > 0
         ? blocks[index - 1].taker(weights) : pools ? nil : stem.taker(mask: .recomputed, weights: weights)
-      current = try blocks[index].backward(images: images, weights: weights, below: below) {
+      current = try blocks[index].backward(current, images: images, weights: weights, below: below) {
         if index > 0 { try blocks[index - 1].startSettlingGradient(images: images, weights: weights) }
       }
     }

@@ -14,7 +14,6 @@ package final class ResidualBlock {
   private let firstOffset: Int
   private var input: UnsafePointer<Float>?
   private var kept: UnsafeMutablePointer<Float>?
-  private var gradient: UnsafeMutablePointer<Float>?
 
   /// - Parameter channels: of the block's inner units; a bottleneck's output has four times as many.
   package init(
@@ -106,22 +105,11 @@ package final class ResidualBlock {
     return try units[units.count - 1].normalizing(residual: shortcut, relu: true, output: output, weights: weights)
   }
 
-  /// Begins the backward pass: what takes in the gradient of the output, in one of the two shared gradient maps.
+  /// Begins the backward pass: what takes in the gradient of the output.
   package func taker(_ weights: Weights) -> GradientTaker {
     guard let kept else { preconditionFailure("backward before forward") }
-    let main = units[units.count - 1].taker(mask: .output(UnsafePointer(kept)), weights: weights)
-    // What is left of the gradient behind the last ReLU is the projection's too.
-    let projection = downsample?.taker(mask: .none, weights: weights)
-    return GradientTaker(
-      start: { [self] in
-        gradient = $0
-        main.start($0, $1)
-        projection?.start($0, $1)
-      },
-      take: {
-        main.take($0, $1, $2)
-        projection?.take($0, $1, $2)
-      })
+    return units[units.count - 1].taker(
+      mask: .output(UnsafePointer(kept)), projection: downsample, weights: weights)
   }
 
   /// After all of the gradient was taken.
@@ -132,22 +120,24 @@ package final class ResidualBlock {
 
   /// After `startSettlingGradient`: the input's gradient, in either of the shared maps.
   /// - Parameters:
+  ///   - gradient: of the output, in one of the two shared gradient maps.
   ///   - below: takes the input's gradient.
   ///   - whenComplete: called before the last filters' gradients are computed, for what is below to have its messages
   ///     under way meanwhile.
   package func backward(
-    images: Int, weights: Weights, below: GradientTaker?, whenComplete: () throws -> Void
+    _ gradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights, below: GradientTaker?,
+    whenComplete: () throws -> Void
   ) throws -> UnsafeMutablePointer<Float> {
-    guard let input, let kept, let gradient else { preconditionFailure("backward before forward") }
-    let work = [context.maps[.work0].pointer, context.maps[.work1].pointer]
+    guard let input, let kept else { preconditionFailure("backward before forward") }
+    let (work0, work1) = (context.maps[.work0].pointer, context.maps[.work1].pointer)
     var inputGradient = gradient
     if downsample != nil {
       let (one, two) = (context.maps[.gradient0].pointer, context.maps[.gradient1].pointer)
       inputGradient = gradient == one ? two : one
     }
-    var (from, mask, sumGradient) = (gradient, ReLUMask.output(UnsafePointer(kept)), work[0])
+    var (from, mask, sumGradient) = (gradient, ReLUMask.output(UnsafePointer(kept)), work0)
     for index in stride(from: units.count - 1, to: 0, by: -1) {
-      let (source, target) = (units[index - 1], sumGradient == work[0] ? work[1] : work[0])
+      let (source, target) = (units[index - 1], sumGradient == work0 ? work1 : work0)
       try units[index].backwardInput(
         from, mask: mask, sumGradient: sumGradient, inputGradient: target, accumulate: false, images: images,
         weights: weights, taker: source.taker(mask: .recomputed, weights: weights))

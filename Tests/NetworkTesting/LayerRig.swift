@@ -168,6 +168,6 @@ extension ResidualBlock {
   ) throws -> UnsafeMutablePointer<Float> {
     taker(weights).takeAll(gradient, Pieces(images: images, size: 1), team: team)
     try startSettlingGradient(images: images, weights: weights)
-    return try backward(images: images, weights: weights, below: nil, whenComplete: {})
+    return try backward(gradient, images: images, weights: weights, below: nil, whenComplete: {})
   }
 }
