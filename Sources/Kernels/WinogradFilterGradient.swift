@@ -49,8 +49,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
     let tiles = problem.images * tilesOfImage
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
-      blockFloats: Transform.points * depth * panels * 16 > WinogradBlocking.cached / 2
-        ? WinogradBlocking.streamed : WinogradBlocking.cached)
+      blockFloats: WinogradBlocking.floats(beside: Transform.points * depth * panels * 16))
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (min(count, tiles), panels, depth)
     case .channels(let count): (tilesAtOnce, panelsAtOnce, inputsAtOnce) = (tiles, count / 16, min(48, depth))

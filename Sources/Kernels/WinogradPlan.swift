@@ -114,8 +114,9 @@ enum WinogradBlocking: Equatable {
 
   /// Floats of a block's transformed inputs and products, which stay in the second-level cache.
   static var cached: Int { CacheSize.halfSecondLevel }
-  /// Two megabytes: where a block also adds to sums of the filter's size, which smaller blocks would visit more often.
-  static let streamed = 524_288
+  /// Floats of a block that also adds to so many sums, all of which every block visits: as many where the sums leave the
+  /// cache, but not more than four megabytes.
+  static func floats(beside sums: Int) -> Int { sums > cached / 2 ? min(max(sums, cached), 1 << 20) : cached }
 
   func pieces(threads: Int) -> PieceRule {
     switch self {

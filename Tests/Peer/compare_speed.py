@@ -70,13 +70,16 @@ def against_peer(name, case, binary, rounds):
 
 
 def in_turn(name, a, b, binary, rounds, figure):
-    """Two layouts of byol-dist. They differ by a few hundredths, a slow moment by more: five rounds at least."""
-    ratios = []
+    """Two layouts of byol-dist. They differ by a few hundredths, a slow moment by more: five rounds at least. OpenBLAS's sgemm,
+    a process for each core at the end of the same runs, tells what the machine gives: a core may be slower beside another."""
+    ratios, limits = [], []
     for _ in range(max(rounds, 5)):
         first, second = own(binary, **a), own(binary, **b)
         ratios.append(first[figure] / second[figure])
-        print(f"  {name}: {first[figure]:.1f} against {second[figure]:.1f} {figure}", flush=True)
-    print(f"{name}: {statistics.median(ratios):.3f}", flush=True)
+        limits.append(first["sgemm_gflops"] / second["sgemm_gflops"])
+        print(f"  {name}: {first[figure]:.1f} against {second[figure]:.1f} {figure}, sgemm "
+              f"{first['sgemm_gflops']:.1f} against {second['sgemm_gflops']:.1f} GFLOP/s", flush=True)
+    print(f"{name}: {statistics.median(ratios):.3f}; sgemm: {statistics.median(limits):.3f}", flush=True)
 
 
 def main():
