@@ -39,8 +39,9 @@ public final class Pending: @unchecked Sendable {
   }
 
   func add(_ start: (MPI_Comm, UnsafeMutablePointer<MPI_Request?>) -> Int32) throws {
+    guard let communicator else { preconditionFailure("a message of a collective that is over") }
     var request: MPI_Request? = cmpi_request_null()
-    try communicator?.run(operation, count: count) { start($0, &request) }
+    try communicator.run(operation, count: count) { start($0, &request) }
     requests.append(request)
   }
 
