@@ -201,6 +201,27 @@ private var pendingCases: [MultiRankCase] {
         }
       }
     },
+    MultiRankCase(name: "collectives: one that is over serves again, but not while somebody holds it") { communicator in
+      func sum(_ value: Double) throws -> (Pending, Double) {
+        var number = [value]
+        let message = try number.withUnsafeMutableBufferPointer { numbers in
+          let message = try communicator.startAllReduce(numbers, .sum)
+          try message.wait()
+          return message
+        }
+        return (message, number[0])
+      }
+      func place(_ value: Double) throws -> ObjectIdentifier {
+        let (message, found) = try sum(value)
+        try expectEqual(found, value * Double(communicator.size), "the sum of \(value)")
+        return ObjectIdentifier(message)
+      }
+      let held = try sum(1).0
+      let (first, second) = (try place(2), try place(3))
+      try expect(first == second, "a message of its own for each sum")
+      try expect(first != ObjectIdentifier(held), "a message that is held serves another sum")
+      try held.wait()
+    },
     MultiRankCase(name: "collectives: a non-blocking all-reduce gives every rank the same bits") { communicator in
       for count in [5, 4_099, 200_003] {
         let own = roughFloats(count, rank: communicator.rank)
