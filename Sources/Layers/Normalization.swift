@@ -58,16 +58,12 @@ extension Normalization {
   /// Of a head, where an image is a row.
   private static var imagesAtOnce: Int { 32 }
 
-  func taker(x: UnsafePointer<Float>, mask: ReLUMask, weights: Weights) -> GradientTaker {
-    GradientTaker(self, x: x, mask: mask, weights: weights)
-  }
-
   /// All of it at once: takes the gradient of `apply`'s output and writes the gradient of x.
   package func backward(
     gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Int, weights: Weights, team: ThreadTeam
   ) throws {
-    taker(x: x, mask: mask, weights: weights).takeAll(
+    GradientTaker(self, x: x, mask: mask, weights: weights).takeAll(
       gradient, Pieces(images: images, size: Self.imagesAtOnce), team: team)
     try startSettlingGradient(images: images, weights: weights)
     try settleGradient()

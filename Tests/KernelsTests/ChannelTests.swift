@@ -180,10 +180,16 @@ final class ChannelTests: XCTestCase {
     }
   }
 
-  /// The numbers that a norm makes of a channel's statistics give what its definition and the derivative of that give.
+  /// The numbers that a norm makes of a channel's statistics give what its definition and the derivative of that give, the
+  /// gradient as closely where the mean is more than a hundred deviations from zero, as in a collapse.
   func testStatistics() {
-    let x = Noise.floats(50, seed: 21).map { Double($0) * 0.3 + 2 }
-    let g = Noise.floats(50, seed: 22).map(Double.init)
+    for spread in [0.3, 0.02] { checkStatistics(mean: 2, spread: spread) }
+  }
+
+  private func checkStatistics(mean centre: Double, spread: Double) {
+    let x = Noise.floats(50, seed: 21).map { Double(Float(Double($0) * spread + centre)) }
+    // Gradients along x, so that their mean product with it counts.
+    let g = zip(Noise.floats(50, seed: 22), x).map { Double($0) + 2 * ($1 - centre) / spread }
     let (gamma, beta, epsilon) = (1.7, -0.4, 1e-5)
     func norm(_ x: [Double]) -> [Double] {
       let mean = x.reduce(0, +) / Double(x.count)
@@ -197,22 +203,22 @@ final class ChannelTests: XCTestCase {
     let affine = ChannelAffine(scale: vectors.pointer, shift: vectors.pointer + 1)
     affine.set(0, statistics, gamma: gamma, beta: beta)
     let (scale, shift) = (Double(affine.scale[0]), Double(affine.shift[0]))
-    check(x.map { $0 * scale + shift }, norm(x), 1e-6, "normalised")
+    check(x.map { $0 * scale + shift }, norm(x), 1e-7 * centre / spread, "normalised")
     let (sum, raw) = (g.reduce(0, +), zip(g, x).reduce(0) { $0 + $1.0 * $1.1 })
     let product = statistics.normalize(product: raw, sum: sum)
     check([product * gamma], [zip(g, norm(x)).reduce(0) { $0 + $1.0 * ($1.1 - beta) }], 1e-10, "product")
     let line = ChannelGradient(
       mean: vectors.pointer + 2, slope: vectors.pointer + 3, offset: vectors.pointer + 4)
     line.set(0, statistics, scale: scale, meanGradient: sum / 50, meanProduct: product / 50)
-    let (centre, slope, offset) = (Double(line.mean[0]), Double(line.slope[0]), Double(line.offset[0]))
+    let (middle, slope, offset) = (Double(line.mean[0]), Double(line.slope[0]), Double(line.offset[0]))
     let wanted = x.indices.map { i in
-      let differences = [1e-5, -1e-5].map { step in
+      let differences = [3e-5 * spread, -3e-5 * spread].map { step in
         var moved = x
         moved[i] += step
         return zip(norm(moved), g).reduce(0) { $0 + $1.0 * $1.1 }
       }
-      return (differences[0] - differences[1]) / 2e-5
+      return (differences[0] - differences[1]) / (6e-5 * spread)
     }
-    check(x.indices.map { g[$0] * scale + (x[$0] - centre) * slope + offset }, wanted, 1e-6, "gradient")
+    check(x.indices.map { g[$0] * scale + (x[$0] - middle) * slope + offset }, wanted, 1e-6, "gradient")
   }
 }
