@@ -209,13 +209,12 @@ struct DirectConvolution: CorrelationKernel {
     }
     let segments = max(1, 512 / length)
     for first in stride(from: 0, to: phase.tapRows.count, by: segments) {
-      for panel in 0..<panels {
-        RegisterBlock.convolve(
-          rows: rows, a: source + first * map.row, aOffsets: phase.reads.pointer,
-          segments: min(segments, phase.tapRows.count - first), length: length, segmentStride: map.row,
-          b: packed + (panel * depth + first * length) * 16, c: target + panel * 16, cOffsets: phase.writes.pointer,
-          columns: min(16, outputChannels - panel * 16), accumulate: accumulate || first > 0)
-      }
+      RegisterBlock.convolve(
+        RegisterBlock.Windows(
+          base: source + first * map.row, offsets: phase.reads.pointer, rows: rows,
+          segments: min(segments, phase.tapRows.count - first), length: length, segmentStride: map.row),
+        b: PackedPanels(packed + first * length * 16, stride: depth * 16), c: target, cOffsets: phase.writes.pointer,
+        columns: outputChannels, accumulate: accumulate || first > 0)
     }
   }
 

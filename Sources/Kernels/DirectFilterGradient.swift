@@ -81,12 +81,10 @@ struct DirectFilterGradient: FilterGradientKernel {
     _ row: Int, _ height: Int, _ pixels: Int, _ windows: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>,
     _ filterGradient: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
-    for panel in 0..<panels {
-      RegisterBlock.multiplyTransposed(
-        rows: height, k: pixels, a: windows, lda: windowRow, b: gradients + panel * Self.pixelsAtOnce * 16, ldb: 16,
-        c: filterGradient + row * shape.outputChannels + panel * 16, ldc: shape.outputChannels,
-        columns: min(16, shape.outputChannels - panel * 16), accumulate: accumulate)
-    }
+    RegisterBlock.multiplyTransposed(
+      rows: height, k: pixels, a: windows, lda: windowRow, b: PackedPanels(gradients, stride: Self.pixelsAtOnce * 16),
+      c: filterGradient + row * shape.outputChannels, ldc: shape.outputChannels, columns: shape.outputChannels,
+      accumulate: accumulate)
   }
 
   /// windows[pixel][height]: rows row..<row + height of the pixels' windows, which are runs of kernel x channels

@@ -166,8 +166,3 @@ extension Two: ChannelVector where Vector: ChannelVector {
   @inline(__always)
   var widened: Two<Vector.Wide> { Two<Vector.Wide>(low.widened, high.widened) }
 }
-
-extension Two where Vector == SIMD8<Float> {
-  @inline(__always)
-  init(repeating: Float) { self.init(Vector(repeating: repeating), Vector(repeating: repeating)) }
-}

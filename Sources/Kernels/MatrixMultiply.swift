@@ -123,11 +123,7 @@ public enum MatrixMultiply {
         let height = min(blocks.m, rows.upperBound - row)
         for depth in stride(from: 0, to: k, by: blocks.k) {
           let length = min(blocks.k, k - depth)
-          for column in stride(from: 0, to: n, by: 16) {
-            multiply(
-              row, height, depth, length, column, min(16, n - column),
-              operands.b.floats + depth * width + column * length)
-          }
+          multiply(row, height, depth, length, 0, n, operands.b.floats + depth * width)
         }
       }
     }
@@ -147,42 +143,38 @@ public enum MatrixMultiply {
                 a.floats + depth * a.row + row, lda: a.row, k: length, rows: height, slack: operands.m - row, packedA,
                 groupStride: blocks.groupA)
             }
-            for panel in stride(from: 0, to: width, by: 16) {
-              let (place, count) = (column + panel, min(16, width - panel))
-              if a.isTransposed {
-                multiplyPacked(row, height, depth, length, place, count, memory + panel * length, packedA)
-              } else {
-                multiply(row, height, depth, length, place, count, memory + panel * length)
-              }
+            if a.isTransposed {
+              multiplyPacked(row, height, depth, length, column, width, memory, packedA)
+            } else {
+              multiply(row, height, depth, length, column, width, memory)
             }
           }
         }
       }
     }
 
-    /// Rows of an a as it is stored by one panel.
+    /// Rows of an a as it is stored by packed panels.
     private func multiply(
       _ row: Int, _ height: Int, _ depth: Int, _ length: Int, _ column: Int, _ width: Int,
-      _ panel: UnsafePointer<Float>
+      _ panels: UnsafePointer<Float>
     ) {
       let (a, ldc) = (operands.a, operands.ldc)
       RegisterBlock.multiply(
-        rows: height, k: length, a: a.floats + row * a.row + depth, lda: a.row, b: panel,
-        c: operands.c + row * ldc + column, ldc: ldc, columns: width, accumulate: operands.accumulate || depth > 0)
+        rows: height, k: length, a: a.floats + row * a.row + depth, lda: a.row,
+        b: PackedPanels(panels, stride: 16 * length), c: operands.c + row * ldc + column, ldc: ldc, columns: width,
+        accumulate: operands.accumulate || depth > 0)
     }
 
-    /// Rows of a packed in groups of six by one panel.
+    /// Rows of a packed in groups of six by packed panels.
     private func multiplyPacked(
       _ row: Int, _ height: Int, _ depth: Int, _ length: Int, _ column: Int, _ width: Int,
-      _ panel: UnsafePointer<Float>, _ packedA: UnsafePointer<Float>
+      _ panels: UnsafePointer<Float>, _ packedA: UnsafePointer<Float>
     ) {
       let ldc = operands.ldc
-      for first in stride(from: 0, to: height, by: 6) {
-        RegisterBlock.multiplyTransposed(
-          rows: min(6, height - first), k: length, a: packedA + first / 6 * blocks.groupA, lda: 6, b: panel, ldb: 16,
-          c: operands.c + (row + first) * ldc + column, ldc: ldc, columns: width,
-          accumulate: operands.accumulate || depth > 0)
-      }
+      RegisterBlock.multiplyGroups(
+        RegisterBlock.Groups(a: packedA, stride: blocks.groupA, rows: height, k: length),
+        b: PackedPanels(panels, stride: 16 * length), c: operands.c + row * ldc + column, ldc: ldc, columns: width,
+        accumulate: operands.accumulate || depth > 0)
     }
   }
 }

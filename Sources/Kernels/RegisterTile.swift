@@ -1,48 +1,79 @@
 /// Sixteen columns side by side: one register of AVX-512, whose tile of six rows then issues half the instructions, or two
-/// of AVX2. The numbers are the same.
+/// of AVX2. The widest columns of a tile are two panels with AVX-512. The numbers are the same.
 #if AVX512
   typealias SixteenColumns = SIMD16<Float>
+  typealias WidestColumns = Two<SIMD16<Float>>
 #else
   typealias SixteenColumns = Two<SIMD8<Float>>
+  typealias WidestColumns = SixteenColumns
 #endif
 
-/// One row of 16 products in registers.
-struct RegisterRow {
-  var sums: SixteenColumns
+/// A row of a register tile: the columns of one packed panel, or of two.
+protocol TileColumns: ChannelVector {
+  init(repeating: Float)
+  /// The columns at a row of the panels, `stride` floats from one panel to the next.
+  static func load(panels: UnsafePointer<Float>, stride: Int) -> Self
+}
 
-  @inline(__always)
-  init() { sums = SixteenColumns(repeating: 0) }
-
-  /// The row's present contents, the part beyond `columns` as zeros.
-  @inline(__always)
-  init(_ c: UnsafePointer<Float>, columns: Int) {
-    self.init()
-    if columns == 16 {
-      sums = SixteenColumns.load(c)
-    } else {
-      withUnsafeMutableBytes(of: &sums) { bytes in
-        let floats = bytes.assumingMemoryBound(to: Float.self)
-        for column in 0..<columns { floats[column] = c[column] }
-      }
-    }
+#if AVX512
+  extension SIMD16<Float>: TileColumns {
+    @inline(__always)
+    static func load(panels: UnsafePointer<Float>, stride: Int) -> Self { load(panels) }
   }
 
+  extension Two: TileColumns where Vector == SIMD16<Float> {
+    @inline(__always)
+    init(repeating: Float) { self.init(Vector(repeating: repeating), Vector(repeating: repeating)) }
+
+    @inline(__always)
+    static func load(panels: UnsafePointer<Float>, stride: Int) -> Self {
+      Two(.load(panels), .load(panels + stride))
+    }
+  }
+#else
+  extension Two: TileColumns where Vector == SIMD8<Float> {
+    @inline(__always)
+    init(repeating: Float) { self.init(Vector(repeating: repeating), Vector(repeating: repeating)) }
+
+    @inline(__always)
+    static func load(panels: UnsafePointer<Float>, stride: Int) -> Self { load(panels) }
+  }
+#endif
+
+extension TileColumns {
+  /// The present contents of a row, the part beyond `columns` as zeros.
   @inline(__always)
-  mutating func add(_ a: Float, _ b: SixteenColumns) {
-    sums = sums.addingProduct(SixteenColumns(repeating: a), b)
+  static func load(_ c: UnsafePointer<Float>, columns: Int) -> Self {
+    if columns == lanes { return load(c) }
+    var row = Self(repeating: 0)
+    withUnsafeMutableBytes(of: &row) { bytes in
+      let floats = bytes.assumingMemoryBound(to: Float.self)
+      for column in 0..<columns { floats[column] = c[column] }
+    }
+    return row
   }
 
   @inline(__always)
   func store(_ c: UnsafeMutablePointer<Float>, columns: Int) {
-    if columns == 16 {
-      sums.store(c)
-    } else {
-      withUnsafeBytes(of: sums) { bytes in
-        let floats = bytes.assumingMemoryBound(to: Float.self)
-        for column in 0..<columns { c[column] = floats[column] }
-      }
+    if columns == Self.lanes { return store(c) }
+    withUnsafeBytes(of: self) { bytes in
+      let floats = bytes.assumingMemoryBound(to: Float.self)
+      for column in 0..<columns { c[column] = floats[column] }
     }
   }
+}
+
+/// Packed panels of 16 columns, [panel][k][16] or with what else lies between: `stride` floats from one panel to the next.
+struct PackedPanels {
+  let base: UnsafePointer<Float>
+  let stride: Int
+
+  @inline(__always)
+  init(_ base: UnsafePointer<Float>, stride: Int) { (self.base, self.stride) = (base, stride) }
+
+  /// From a column on, the first of a panel.
+  @inline(__always)
+  func from(_ column: Int) -> PackedPanels { PackedPanels(base + column / 16 * stride, stride: stride) }
 }
 
 /// Where the rows of a register tile are read or written: base + offset(row). Rows past the last repeat the last one,
@@ -95,18 +126,18 @@ struct RunsOfRows<Places: RowPlaces> {
   let segmentStride: Int
 }
 
-/// The rows of a tile in registers, 16 products each: six, or the first four of them for what 6 does not divide. The height
-/// is a constant wherever a tile is used, and costs nothing there.
-struct RegisterRows {
+/// The rows of a tile in registers: six, or the first four of them for what 6 does not divide. The height is a constant
+/// wherever a tile is used, and costs nothing there.
+struct RegisterRows<Columns: TileColumns> {
   private let height: Int
-  var r0, r1, r2, r3, r4, r5: RegisterRow
+  var r0, r1, r2, r3, r4, r5: Columns
 
   /// Zeros.
   @inline(__always)
   init(height: Int) {
     self.height = height
-    (r0, r1, r2) = (RegisterRow(), RegisterRow(), RegisterRow())
-    (r3, r4, r5) = (RegisterRow(), RegisterRow(), RegisterRow())
+    let zero = Columns(repeating: 0)
+    (r0, r1, r2, r3, r4, r5) = (zero, zero, zero, zero, zero, zero)
   }
 
   /// The rows' present contents where they are added to, or zeros.
@@ -114,30 +145,30 @@ struct RegisterRows {
   init<C: RowPlaces>(height: Int, _ c: UnsafePointer<Float>, _ rows: C, columns: Int, accumulate: Bool) {
     self.init(height: height)
     guard accumulate else { return }
-    (r0, r1) = (RegisterRow(c + rows.offset(0), columns: columns), RegisterRow(c + rows.offset(1), columns: columns))
-    (r2, r3) = (RegisterRow(c + rows.offset(2), columns: columns), RegisterRow(c + rows.offset(3), columns: columns))
+    (r0, r1) = (.load(c + rows.offset(0), columns: columns), .load(c + rows.offset(1), columns: columns))
+    (r2, r3) = (.load(c + rows.offset(2), columns: columns), .load(c + rows.offset(3), columns: columns))
     guard height == 6 else { return }
-    (r4, r5) = (RegisterRow(c + rows.offset(4), columns: columns), RegisterRow(c + rows.offset(5), columns: columns))
+    (r4, r5) = (.load(c + rows.offset(4), columns: columns), .load(c + rows.offset(5), columns: columns))
   }
 
-  /// self += a[height x k] b[k x 16].
+  /// self += a[height x k] b[k x columns].
   @inline(__always)
-  mutating func add<A: RowPlaces>(_ a: RunsOfRows<A>, _ b: UnsafePointer<Float>) {
+  mutating func add<A: RowPlaces>(_ a: RunsOfRows<A>, _ b: PackedPanels) {
     var (a0, a1) = (a.base + a.places.offset(0), a.base + a.places.offset(1))
     var (a2, a3) = (a.base + a.places.offset(2), a.base + a.places.offset(3))
     var (a4, a5) = height == 6 ? (a.base + a.places.offset(4), a.base + a.places.offset(5)) : (a0, a0)
-    var b = b
+    var panels = b.base
     for _ in 0..<a.segments {
       for k in 0..<a.length {
-        let columns16 = SixteenColumns.load(b)
-        b += 16
-        r0.add(a0[k], columns16)
-        r1.add(a1[k], columns16)
-        r2.add(a2[k], columns16)
-        r3.add(a3[k], columns16)
+        let columns = Columns.load(panels: panels, stride: b.stride)
+        panels += 16
+        r0 = r0.addingProduct(Columns(repeating: a0[k]), columns)
+        r1 = r1.addingProduct(Columns(repeating: a1[k]), columns)
+        r2 = r2.addingProduct(Columns(repeating: a2[k]), columns)
+        r3 = r3.addingProduct(Columns(repeating: a3[k]), columns)
         if height == 6 {
-          r4.add(a4[k], columns16)
-          r5.add(a5[k], columns16)
+          r4 = r4.addingProduct(Columns(repeating: a4[k]), columns)
+          r5 = r5.addingProduct(Columns(repeating: a5[k]), columns)
         }
       }
       a0 += a.segmentStride
@@ -149,23 +180,23 @@ struct RegisterRows {
     }
   }
 
-  /// self += a' b where a is stored k by k, `lda` apart, its entries side by side; b likewise, 16 wide. Reads as many of a as
-  /// the tile is high even where fewer rows are wanted.
+  /// self += a' b where a is stored k by k, `lda` apart, its entries side by side. Reads as many of a as the tile is high
+  /// even where fewer rows are wanted.
   @inline(__always)
-  mutating func addTransposed(_ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int) {
-    var (a, b) = (a, b)
+  mutating func addTransposed(_ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels, k: Int) {
+    var (a, panels) = (a, b.base)
     for _ in 0..<k {
-      let columns16 = SixteenColumns.load(b)
-      r0.add(a[0], columns16)
-      r1.add(a[1], columns16)
-      r2.add(a[2], columns16)
-      r3.add(a[3], columns16)
+      let columns = Columns.load(panels: panels, stride: b.stride)
+      r0 = r0.addingProduct(Columns(repeating: a[0]), columns)
+      r1 = r1.addingProduct(Columns(repeating: a[1]), columns)
+      r2 = r2.addingProduct(Columns(repeating: a[2]), columns)
+      r3 = r3.addingProduct(Columns(repeating: a[3]), columns)
       if height == 6 {
-        r4.add(a[4], columns16)
-        r5.add(a[5], columns16)
+        r4 = r4.addingProduct(Columns(repeating: a[4]), columns)
+        r5 = r5.addingProduct(Columns(repeating: a[5]), columns)
       }
       a += lda
-      b += ldb
+      panels += 16
     }
   }
 
@@ -182,30 +213,30 @@ struct RegisterRows {
   }
 }
 
-/// Products of a few rows with 16 packed columns, held in registers: 6 x 16 uses 12 accumulators, two registers for b
+/// Products of a few rows with packed columns, held in registers: 6 x 16 uses 12 accumulators, two registers for b
 /// and one for the broadcast of a, all of AVX2's 16 less one (the shape of BLIS's Haswell kernel, Van Zee and van de
-/// Geijn 2015). AVX-512 keeps the shape, as taller tiles of its registers are no faster: six sums cover the time that a
-/// product takes, and a row's number is broadcast by the product that uses it.
+/// Geijn 2015). With AVX-512 it is 6 x 32: as many sums, where six would not cover the time that two products at once take,
+/// and each number of a that is read serves two.
 enum RegisterTile {
-  /// c[height x columns] (+)= a[height x k] b[k x 16].
+  /// c[height x columns] (+)= a[height x k] b[k x columns].
   @inline(__always)
-  static func multiply<A: RowPlaces, C: RowPlaces>(
-    height: Int, _ a: RunsOfRows<A>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ rows: C,
+  static func multiply<Columns: TileColumns, A: RowPlaces, C: RowPlaces>(
+    _: Columns.Type, height: Int, _ a: RunsOfRows<A>, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>, _ rows: C,
     columns: Int, accumulate: Bool
   ) {
-    var sums = RegisterRows(height: height, c, rows, columns: columns, accumulate: accumulate)
+    var sums = RegisterRows<Columns>(height: height, c, rows, columns: columns, accumulate: accumulate)
     sums.add(a, b)
     sums.store(c, rows, columns: columns)
   }
 
   /// c[height x columns] (+)= a' b; see `RegisterRows.addTransposed`.
   @inline(__always)
-  static func multiplyTransposed<C: RowPlaces>(
-    height: Int, _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int, k: Int,
+  static func multiplyTransposed<Columns: TileColumns, C: RowPlaces>(
+    _: Columns.Type, height: Int, _ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels, k: Int,
     _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int, accumulate: Bool
   ) {
-    var sums = RegisterRows(height: height, c, rows, columns: columns, accumulate: accumulate)
-    sums.addTransposed(a, lda: lda, b, ldb: ldb, k: k)
+    var sums = RegisterRows<Columns>(height: height, c, rows, columns: columns, accumulate: accumulate)
+    sums.addTransposed(a, lda: lda, b, k: k)
     sums.store(c, rows, columns: columns)
   }
 

@@ -122,40 +122,30 @@ struct AddedProduct {
 }
 
 extension RegisterBlock {
-  /// Adds a[rows x k] b[k x 16] to one place or two; as `multiply`, with whole panels.
+  /// Adds a[rows x k] b[k x columns] to one place or two; as `multiply`, for a single tile's columns.
   @inline(never)
-  static func multiply(
-    rows: Int, k: Int, a: UnsafePointer<Float>, lda: Int, b: UnsafePointer<Float>, into target: AddedProduct
+  static func multiply<Columns: TileColumns>(
+    _: Columns.Type, _ left: Left, b: PackedPanels, into target: AddedProduct
   ) {
-    var row = 0
-    while row < rows {
-      let left = rows - row
-      if RegisterTile.isWhole(left) {
-        var tile = RegisterRows(height: 6)
-        tile.add(
-          RunsOfRows(base: a + row * lda, places: WholeRows(distance: lda), segments: 1, length: k, segmentStride: 0), b
-        )
-        tile.add(to: target, from: row)
+    for row in stride(from: 0, to: left.rows, by: 6) {
+      var tile = RegisterRows<Columns>(height: 6)
+      if RegisterTile.isWhole(left.rows - row) {
+        tile.add(left.from(row, WholeRows(distance: left.lda)), b)
       } else {
-        var tile = RegisterRows(height: 6)
-        tile.add(
-          RunsOfRows(
-            base: a + row * lda, places: EvenRows(distance: lda, last: left - 1), segments: 1, length: k,
-            segmentStride: 0), b)
-        tile.add(to: target, from: row)
+        tile.add(left.from(row, EvenRows(distance: left.lda, last: left.rows - row - 1)), b)
       }
-      row += 6
+      tile.add(to: target, from: row)
     }
   }
 
-  /// Adds a' b to one place or two, where a is packed in groups of six columns: a[group][k][6], b[k x 16].
+  /// Adds a' b to one place or two, for a single tile's columns.
   @inline(never)
-  static func multiplyGroups(
-    rows: Int, k: Int, a: UnsafePointer<Float>, groupStride: Int, b: UnsafePointer<Float>, into target: AddedProduct
+  static func multiplyGroups<Columns: TileColumns>(
+    _: Columns.Type, _ left: Groups, b: PackedPanels, into target: AddedProduct
   ) {
-    for row in stride(from: 0, to: rows, by: 6) {
-      var tile = RegisterRows(height: 6)
-      tile.addTransposed(a + row / 6 * groupStride, lda: 6, b, ldb: 16, k: k)
+    for row in stride(from: 0, to: left.rows, by: 6) {
+      var tile = RegisterRows<Columns>(height: 6)
+      tile.addTransposed(left.a + row / 6 * left.stride, lda: 6, b, k: left.k)
       tile.add(to: target, from: row)
     }
   }
@@ -176,33 +166,32 @@ extension RegisterRows {
 
   @inline(__always)
   private func add(
-    to part: AddedProduct.Part, from row: Int, distance: Int,
-    _ sum: (SixteenColumns, SixteenColumns) -> SixteenColumns
+    to part: AddedProduct.Part, from row: Int, distance: Int, _ sum: (Columns, Columns) -> Columns
   ) {
     let c = part.c + row * distance
     let rows = part.rows - row
     if part.accumulate {
-      eachRow(rows) { sum(SixteenColumns.load(c + $0 * distance), $1).store(c + $0 * distance) }
+      eachRow(rows) { sum(Columns.load(c + $0 * distance), $1).store(c + $0 * distance) }
     } else {
       eachRow(rows) { $1.store(c + $0 * distance) }
     }
   }
 
   @inline(__always)
-  private func eachRow(_ rows: Int, _ body: (Int, SixteenColumns) -> Void) {
+  private func eachRow(_ rows: Int, _ body: (Int, Columns) -> Void) {
     if rows >= 6 {
-      body(0, r0.sums)
-      body(1, r1.sums)
-      body(2, r2.sums)
-      body(3, r3.sums)
-      body(4, r4.sums)
-      body(5, r5.sums)
+      body(0, r0)
+      body(1, r1)
+      body(2, r2)
+      body(3, r3)
+      body(4, r4)
+      body(5, r5)
     } else {
-      if rows > 0 { body(0, r0.sums) }
-      if rows > 1 { body(1, r1.sums) }
-      if rows > 2 { body(2, r2.sums) }
-      if rows > 3 { body(3, r3.sums) }
-      if rows > 4 { body(4, r4.sums) }
+      if rows > 0 { body(0, r0) }
+      if rows > 1 { body(1, r1) }
+      if rows > 2 { body(2, r2) }
+      if rows > 3 { body(3, r3) }
+      if rows > 4 { body(4, r4) }
     }
   }
 }

@@ -130,21 +130,37 @@ struct StrassenCorrelation: CorrelationKernel {
       for first in stride(from: 0, to: from, by: depth) {
         let length = min(depth, from - first)
         let half = (block.count + 1) / 2
-        let a = maps.input + block.lowerBound * 2 * from + first
-        addRows(a, half, block.count - half, length, sums)
-        for column in stride(from: 0, to: to, by: 16) {
-          let c = Strassen.Block(
-            c11: maps.output + block.lowerBound * 2 * to + column, right: to, below: half * 2 * to, row: 2 * to,
-            rows: half, rowsBelow: block.count - half, accumulate: maps.accumulate || first > 0)
-          let panel = panel(first, length, column, memory)
-          for product in 0..<Strassen.products {
-            // The only factor that is no sum of quarters and all there is read where it is.
-            let (left, row) = product == 2 ? (a, 2 * from) : (UnsafePointer(sums + product * sumSlice), sumRow)
-            RegisterBlock.multiply(
-              rows: half, k: length, a: left, lda: row, b: panel + product * length * 16, into: c.sums(of: product))
-          }
+        addRows(maps.input + block.lowerBound * 2 * from + first, half, block.count - half, length, sums)
+        for column in RegisterBlock.wideColumns(to) {
+          multiply(WidestColumns.self, column, block, first, length, maps, sums, memory)
+        }
+        for column in RegisterBlock.singlePanels(to) {
+          multiply(SixteenColumns.self, column, block, first, length, maps, sums, memory)
         }
       }
+    }
+  }
+
+  /// All products of a block of rows and one of depth for a tile's columns.
+  @inline(__always)
+  private func multiply<Columns: TileColumns>(
+    _: Columns.Type, _ column: Int, _ block: Range<Int>, _ first: Int, _ length: Int, _ maps: CorrelationMaps,
+    _ sums: UnsafePointer<Float>, _ memory: UnsafeMutablePointer<Float>
+  ) {
+    let half = (block.count + 1) / 2
+    let c = Strassen.Block(
+      c11: maps.output + block.lowerBound * 2 * to + column, right: to, below: half * 2 * to, row: 2 * to,
+      rows: half, rowsBelow: block.count - half, accumulate: maps.accumulate || first > 0)
+    let panels = PackedPanels(panel(first, length, column, memory), stride: Strassen.products * length * 16)
+    for product in 0..<Strassen.products {
+      // The only factor that is no sum of quarters and all there is read where it is.
+      let (a, lda) =
+        product == 2
+        ? (maps.input + block.lowerBound * 2 * from + first, 2 * from)
+        : (sums + product * sumSlice, sumRow)
+      RegisterBlock.multiply(
+        Columns.self, RegisterBlock.Left(a: a, lda: lda, rows: half, k: length),
+        b: PackedPanels(panels.base + product * length * 16, stride: panels.stride), into: c.sums(of: product))
     }
   }
 
@@ -224,18 +240,30 @@ struct StrassenFilterGradient: FilterGradientKernel {
     _ call: FilterGradientCall, _ half: Int, _ rows: Range<Int>, _ columns: Range<Int>,
     _ panels: UnsafePointer<Float>, _ isFirst: Bool
   ) {
+    for column in RegisterBlock.wideColumns(columns.count) {
+      multiply(WidestColumns.self, call, half, rows, columns.lowerBound, column, panels, isFirst)
+    }
+    for column in RegisterBlock.singlePanels(columns.count) {
+      multiply(SixteenColumns.self, call, half, rows, columns.lowerBound, column, panels, isFirst)
+    }
+  }
+
+  /// - Parameter column: the first of a tile's columns of the packed ones, which begin with `firstColumn`.
+  @inline(__always)
+  private func multiply<Columns: TileColumns>(
+    _: Columns.Type, _ call: FilterGradientCall, _ half: Int, _ rows: Range<Int>, _ firstColumn: Int, _ column: Int,
+    _ panels: UnsafePointer<Float>, _ isFirst: Bool
+  ) {
     let groups = panels + panelsFloats
-    for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 16) {
-      let c = Strassen.Block(
-        c11: call.filterGradient + rows.lowerBound * 2 * outputs + column, right: outputs,
-        below: inputs * 2 * outputs, row: 2 * outputs, rows: rows.count, rowsBelow: rows.count,
-        accumulate: !isFirst)
-      let panel = panels + (column - columns.lowerBound) / 16 * panelFloats
-      for product in 0..<Strassen.products {
-        RegisterBlock.multiplyGroups(
-          rows: rows.count, k: half, a: groups + product * groupsFloats, groupStride: groupFloats,
-          b: panel + product * 16 * blocks.half, into: c.sums(of: product))
-      }
+    let c = Strassen.Block(
+      c11: call.filterGradient + rows.lowerBound * 2 * outputs + firstColumn + column, right: outputs,
+      below: inputs * 2 * outputs, row: 2 * outputs, rows: rows.count, rowsBelow: rows.count, accumulate: !isFirst)
+    for product in 0..<Strassen.products {
+      RegisterBlock.multiplyGroups(
+        Columns.self,
+        RegisterBlock.Groups(a: groups + product * groupsFloats, stride: groupFloats, rows: rows.count, k: half),
+        b: PackedPanels(panels + column / 16 * panelFloats + product * 16 * blocks.half, stride: panelFloats),
+        into: c.sums(of: product))
     }
   }
 

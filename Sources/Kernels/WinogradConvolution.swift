@@ -160,16 +160,19 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       nextInputs?.ask(point, of: Transform.points)
       let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
       let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.usedChannels)
-      for panel in range {
-        let place = products + point * productSlice + (panel - range.lowerBound) * 16
-        if writes.count > 1 && !problem.phases[panel / phasePanels].reaches(point, Rows.self, Columns.self) {
-          for tile in 0..<tiles { (place + tile * productRow).update(repeating: 0, count: 16) }
+      for phase in writes.indices {
+        let own = range.clamped(to: phase * phasePanels..<(phase + 1) * phasePanels)
+        if own.isEmpty { continue }
+        let place = products + point * productSlice + (own.lowerBound - range.lowerBound) * 16
+        if writes.count > 1 && !problem.phases[phase].reaches(point, Rows.self, Columns.self) {
+          for tile in 0..<tiles { (place + tile * productRow).update(repeating: 0, count: own.count * 16) }
           continue
         }
+        let panels = u + point * filterSlice + ((own.lowerBound - range.lowerBound) * depth + start) * 16
         RegisterBlock.multiply(
           rows: tiles, k: k, a: v + point * inputSlice + start, lda: inputRow,
-          b: u + point * filterSlice + ((panel - range.lowerBound) * depth + start) * 16, c: place, ldc: productRow,
-          columns: 16, accumulate: false)
+          b: PackedPanels(panels, stride: depth * 16), c: place, ldc: productRow, columns: own.count * 16,
+          accumulate: false)
       }
     }
   }

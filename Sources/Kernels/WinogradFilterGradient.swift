@@ -175,13 +175,11 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
       let rows = inputs.clamped(
         to: phases.lowerBound * problem.usedChannels..<phases.upperBound * problem.usedChannels)
       if rows.isEmpty { continue }
-      for panel in 0..<panels {
-        RegisterBlock.multiplyTransposed(
-          rows: rows.count, k: tiles, a: v + point * inputSlice + rows.lowerBound, lda: inputRow,
-          b: z + point * outputSlice + panel * outputPanel, ldb: 16,
-          c: sum + point * sumSlice + (rows.lowerBound - inputs.lowerBound) * sumRow + panel * 16, ldc: sumRow,
-          columns: 16, accumulate: accumulate)
-      }
+      RegisterBlock.multiplyTransposed(
+        rows: rows.count, k: tiles, a: v + point * inputSlice + rows.lowerBound, lda: inputRow,
+        b: PackedPanels(z + point * outputSlice, stride: outputPanel),
+        c: sum + point * sumSlice + (rows.lowerBound - inputs.lowerBound) * sumRow, ldc: sumRow, columns: panels * 16,
+        accumulate: accumulate)
     }
   }
 
