@@ -1,37 +1,67 @@
 import Foundation
+import Synchronization
 
 /// A fixed block of floats, 64-byte aligned, zeroed, allocated once and freed with its owner.
 ///
-/// Large blocks ask for huge pages: a training step streams through hundreds of megabytes, and 4 KiB pages would cost
-/// a TLB miss every 1,024 floats. A message between ranks of a host, which MPI has the kernel copy page by page, takes half the
-/// time with them.
+/// Blocks lie on huge pages: a training step streams through hundreds of megabytes, and 4 KiB pages would cost a TLB miss every
+/// 1,024 floats. A message between ranks of a host, which MPI has the kernel copy page by page, takes half the time with them.
+/// Small blocks share pages, each of which is freed with the last of its blocks.
 public final class AlignedBuffer: @unchecked Sendable {
   public let pointer: UnsafeMutablePointer<Float>
   public let count: Int
+  private let memory: HugePages
 
   /// - Parameter count: floats; 0 gives a valid pointer to nothing.
   public init(count: Int) {
     precondition(count >= 0, "a buffer cannot have \(count) floats")
-    let page = 2 << 20
-    let needed = max(count, 16) * MemoryLayout<Float>.stride
-    let whole = (needed + page - 1) / page * page
-    // The last page is a huge one too where little of it is wasted.
-    let bytes = whole - needed <= needed / 16 ? whole : needed
-    let huge = bytes >= page
-    var raw: UnsafeMutableRawPointer?
-    let status = posix_memalign(&raw, huge ? page : 64, bytes)
-    guard status == 0, let raw else { fatalError("out of memory: \(bytes) bytes") }
-    let hugePages: Int32 = 14  // MADV_HUGEPAGE, which Glibc does not export
-    if huge { madvise(raw, bytes, hugePages) }
+    let bytes = (max(count, 16) * MemoryLayout<Float>.stride + 63) / 64 * 64
+    let raw: UnsafeMutableRawPointer
+    (memory, raw) = HugePages.block(of: bytes)
     memset(raw, 0, bytes)
     pointer = raw.bindMemory(to: Float.self, capacity: max(count, 16))
     self.count = count
   }
 
-  deinit { free(pointer) }
-
   /// The floats as an unsafe buffer; valid as long as this object lives.
   public var floats: UnsafeMutableBufferPointer<Float> { UnsafeMutableBufferPointer(start: pointer, count: count) }
+}
+
+/// Memory that asks the system for huge pages, freed with the last of its blocks.
+private final class HugePages: @unchecked Sendable {
+  private static let page = 2 << 20
+  /// The page that small blocks are taken from next.
+  private static let current = Mutex<HugePages?>(nil)
+
+  private let start: UnsafeMutableRawPointer
+  private let bytes: Int
+  private var used = 0
+
+  private init(bytes: Int) {
+    var raw: UnsafeMutableRawPointer?
+    let status = posix_memalign(&raw, Self.page, bytes)
+    guard status == 0, let raw else { fatalError("out of memory: \(bytes) bytes") }
+    let hugePages: Int32 = 14  // MADV_HUGEPAGE, which Glibc does not export
+    madvise(raw, bytes, hugePages)
+    (start, self.bytes) = (raw, bytes)
+  }
+
+  deinit { free(start) }
+
+  /// - Parameter bytes: whole cache lines.
+  static func block(of bytes: Int) -> (HugePages, UnsafeMutableRawPointer) {
+    if bytes < page {
+      return current.withLock { shared in
+        if shared.map({ $0.bytes - $0.used < bytes }) ?? true { shared = HugePages(bytes: page) }
+        let pages = shared!
+        defer { pages.used += bytes }
+        return (pages, pages.start + pages.used)
+      }
+    }
+    let whole = (bytes + page - 1) / page * page
+    // The last page is a huge one too where little of it is wasted.
+    let pages = HugePages(bytes: whole - bytes <= bytes / 8 ? whole : bytes)
+    return (pages, pages.start)
+  }
 }
 
 /// Working memory that kernels share: each plan reserves what its calls need, the largest reservation is allocated at
