@@ -51,6 +51,12 @@ enum RegisterBlock {
   ) {
     var row = 0
     // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time.
+    while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
+      var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
+      tile.add(left.a + row * left.lda, lda: left.lda, b, k: left.k)
+      tile.store(c + row * ldc, distance: ldc)
+      row += 12
+    }
     while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
       RegisterTile.multiply(
         Columns.self, height: 6, left.from(row, WholeRows(distance: left.lda)), b, c + row * ldc,
@@ -162,6 +168,12 @@ enum RegisterBlock {
     _ accumulate: Bool
   ) {
     var row = 0
+    while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
+      var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
+      tile.addTransposed(left.a + row, lda: left.lda, b, k: left.k)
+      tile.store(c + row * ldc, distance: ldc)
+      row += 12
+    }
     while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
       RegisterTile.multiplyTransposed(
         Columns.self, height: 6, left.a + row, lda: left.lda, b, k: left.k, c + row * ldc, WholeRows(distance: ldc),

@@ -180,6 +180,17 @@ struct RegisterRows<Columns: TileColumns> {
     }
   }
 
+  /// Six rows += their numbers times a row of b.
+  @inline(__always)
+  mutating func add(_ columns: Columns, _ a0: Float, _ a1: Float, _ a2: Float, _ a3: Float, _ a4: Float, _ a5: Float) {
+    r0 = r0.addingProduct(Columns(repeating: a0), columns)
+    r1 = r1.addingProduct(Columns(repeating: a1), columns)
+    r2 = r2.addingProduct(Columns(repeating: a2), columns)
+    r3 = r3.addingProduct(Columns(repeating: a3), columns)
+    r4 = r4.addingProduct(Columns(repeating: a4), columns)
+    r5 = r5.addingProduct(Columns(repeating: a5), columns)
+  }
+
   /// self += a' b where a is stored k by k, `lda` apart, its entries side by side. Reads as many of a as the tile is high
   /// even where fewer rows are wanted.
   @inline(__always)
@@ -213,10 +224,61 @@ struct RegisterRows<Columns: TileColumns> {
   }
 }
 
+/// Twelve rows in registers of AVX-512, all of them there: two tiles' rows, which share each row of b.
+struct TallRegisterRows<Columns: TileColumns> {
+  var upper, lower: RegisterRows<Columns>
+
+  /// The present contents of rows `distance` apart where they are added to, or zeros.
+  @inline(__always)
+  init(_ c: UnsafePointer<Float>, distance: Int, accumulate: Bool) {
+    let rows = WholeRows(distance: distance)
+    upper = RegisterRows(height: 6, c, rows, columns: Columns.lanes, accumulate: accumulate)
+    lower = RegisterRows(height: 6, c + 6 * distance, rows, columns: Columns.lanes, accumulate: accumulate)
+  }
+
+  /// self += a[12 x k] b[k x columns], rows of a `lda` apart.
+  @inline(__always)
+  mutating func add(_ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels, k: Int) {
+    // Three rows a pointer, which an address can reach.
+    var (a0, a3, a6, a9) = (a, a + 3 * lda, a + 6 * lda, a + 9 * lda)
+    var panels = b.base
+    for _ in 0..<k {
+      let columns = Columns.load(panels: panels, stride: b.stride)
+      upper.add(columns, a0[0], a0[lda], a0[2 * lda], a3[0], a3[lda], a3[2 * lda])
+      lower.add(columns, a6[0], a6[lda], a6[2 * lda], a9[0], a9[lda], a9[2 * lda])
+      a0 += 1
+      a3 += 1
+      a6 += 1
+      a9 += 1
+      panels += 16
+    }
+  }
+
+  /// self += a' b where a is stored k by k, `lda` apart, its entries side by side.
+  @inline(__always)
+  mutating func addTransposed(_ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels, k: Int) {
+    var (a, panels) = (a, b.base)
+    for _ in 0..<k {
+      let columns = Columns.load(panels: panels, stride: b.stride)
+      upper.add(columns, a[0], a[1], a[2], a[3], a[4], a[5])
+      lower.add(columns, a[6], a[7], a[8], a[9], a[10], a[11])
+      a += lda
+      panels += 16
+    }
+  }
+
+  @inline(__always)
+  func store(_ c: UnsafeMutablePointer<Float>, distance: Int) {
+    upper.store(c, WholeRows(distance: distance), columns: Columns.lanes)
+    lower.store(c + 6 * distance, WholeRows(distance: distance), columns: Columns.lanes)
+  }
+}
+
 /// Products of a few rows with packed columns, held in registers: 6 x 16 uses 12 accumulators, two registers for b
 /// and one for the broadcast of a, all of AVX2's 16 less one (the shape of BLIS's Haswell kernel, Van Zee and van de
 /// Geijn 2015). With AVX-512 it is 6 x 32: as many sums, where six would not cover the time that two products at once take,
-/// and each number of a that is read serves two.
+/// and each number of a that is read serves two; 12 x 16 for a single panel; or 12 x 32 where products are deep enough for the
+/// longer beginning and end.
 enum RegisterTile {
   /// c[height x columns] (+)= a[height x k] b[k x columns].
   @inline(__always)
@@ -243,6 +305,12 @@ enum RegisterTile {
   /// How many rows the next tile takes when `left` remain: 6, or 4 where that wastes less (8 = 4 + 4, 4, 3, ...).
   @inline(__always)
   static func height(_ left: Int) -> Int { left >= 9 || left == 6 || left == 5 ? 6 : 4 }
+
+  /// Whether rows are taken by twelve as long as there are so many.
+  @inline(__always)
+  static func isTall<Columns: TileColumns>(_: Columns.Type, k: Int) -> Bool {
+    SIMD16<Float>.areWide && (Columns.lanes == 16 || k >= 96)
+  }
 
   /// Whether that is a tile of six rows that are all there.
   @inline(__always)
