@@ -6,7 +6,7 @@ public enum ConvolutionAlgorithm: String, CaseIterable, Sendable {
   case direct
   /// One matrix product; for 1x1 convolutions of stride 1.
   case matrix
-  /// The same by Strassen's algorithm, for channels in multiples of 32.
+  /// The same by Strassen's algorithm, for channels in multiples of 32; the filter gradient as one product.
   case strassen
   /// Winograd's algorithm with tiles of 2x2, 3x3, 4x4, 6x6 and 8x4 outputs; for 3x3 convolutions of stride 1, those of 3x3
   /// and 4x4 also of stride 2 with padding 1 and channels in multiples of eight.

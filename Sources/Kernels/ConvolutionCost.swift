@@ -7,7 +7,7 @@ enum ConvolutionCost {
   /// The cheapest algorithm for a pass.
   static func best(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> ConvolutionAlgorithm {
     if ConvolutionAlgorithm.matrix.applies(to: shape) {
-      return StrassenConvolution.isWorthwhile(shape) ? .strassen : .matrix
+      return StrassenConvolution.isWorthwhile(shape, pass) ? .strassen : .matrix
     }
     let candidates = [
       ConvolutionAlgorithm.direct, .winograd2, .winograd3, .winograd4, .winograd6, .winograd8x4, .winogradWhole3,

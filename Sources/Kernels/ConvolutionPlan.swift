@@ -153,8 +153,7 @@ extension ConvolutionAlgorithm {
   func filterGradient(_ shape: ConvolutionShape, threads: Int) -> ConvolutionPlan<FilterGradientCall> {
     switch self {
     case .im2col: ConvolutionPlan(Im2colConvolution(shape))
-    case .matrix: ConvolutionPlan(MatrixFilterGradient(shape, threads: threads))
-    case .strassen: ConvolutionPlan(StrassenFilterGradient(shape, threads: threads))
+    case .matrix, .strassen: ConvolutionPlan(MatrixFilterGradient(shape, threads: threads))
     case .direct: ConvolutionPlan(DirectFilterGradient(shape, threads: threads))
     case .winograd2: ConvolutionPlan(WinogradFilterGradient<WinogradTile2, WinogradTile2>(shape, threads: threads))
     case .winograd3 where shape.stride == 2:

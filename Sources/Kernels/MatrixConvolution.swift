@@ -90,8 +90,7 @@ enum MatrixConvolution {
   }
 
   /// Of a filter gradient, to all of which a piece adds.
-  static func filterGradientPieces(_ shape: ConvolutionShape, threads: Int, grain: Int = 1) -> PieceRule {
-    .rows(
-      isCached(shape) ? cachedRows : streamedRows, ofImage: shape.height * shape.width, threads: threads, grain: grain)
+  static func filterGradientPieces(_ shape: ConvolutionShape, threads: Int) -> PieceRule {
+    .rows(isCached(shape) ? cachedRows : streamedRows, ofImage: shape.height * shape.width, threads: threads, grain: 1)
   }
 }

@@ -137,18 +137,6 @@ extension RegisterBlock {
       tile.add(to: target, from: row)
     }
   }
-
-  /// Adds a' b to one place or two, for a single tile's columns.
-  @inline(never)
-  static func multiplyGroups<Columns: TileColumns>(
-    _: Columns.Type, _ left: Groups, b: PackedPanels, into target: AddedProduct
-  ) {
-    for row in stride(from: 0, to: left.rows, by: 6) {
-      var tile = RegisterRows<Columns>(height: 6)
-      tile.addTransposed(left.a + row / 6 * left.stride, lda: 6, b, k: left.k)
-      tile.add(to: target, from: row)
-    }
-  }
 }
 
 extension RegisterRows {

@@ -6,9 +6,11 @@ enum StrassenConvolution {
     ConvolutionAlgorithm.matrix.applies(to: shape) && shape.inputChannels % 32 == 0 && shape.outputChannels % 32 == 0
   }
 
-  /// Whether an eighth of the products is worth the sums.
-  static func isWorthwhile(_ shape: ConvolutionShape) -> Bool {
-    applies(to: shape) && min(shape.inputChannels, shape.outputChannels) >= 128
+  /// Whether an eighth of the products is worth the sums: where the filter's sums stay near the core. A filter gradient's sums
+  /// of both sides cost what they save.
+  static func isWorthwhile(_ shape: ConvolutionShape, _ pass: ConvolutionPass) -> Bool {
+    applies(to: shape) && min(shape.inputChannels, shape.outputChannels) >= 128 && pass != .filterGradient
+      && MatrixConvolution.isCached(shape)
   }
 
   /// About even parts of half a depth, whole vectors, as long as a panel may be to stay in the first-level cache.
@@ -178,135 +180,6 @@ struct StrassenCorrelation: CorrelationKernel {
           upper + k, lower.map { $0 + k }, half: from, zero: V(repeating: 0), V.load)
         Strassen.left(a11, a12, a21, a22) { $1.store(target + $0 * sumSlice + k) }
         a22.store(target + 3 * sumSlice + k)
-      }
-    }
-  }
-}
-
-/// The filter gradient: channels x pixels times pixels x channels, for a block of pixels after the other, whose sums of quarters
-/// are packed for each.
-struct StrassenFilterGradient: FilterGradientKernel {
-  let pieces: PieceRule
-  private let pixels, threads: Int
-  /// Half the channels of input and output.
-  private let inputs, outputs: Int
-  private let blocks: StrassenConvolution.RowBlocks
-  /// Columns of half the gradient whose panels are packed at a time, and rows likewise.
-  private static var columnsAtOnce: Int { 256 }
-  private static var rowsAtOnce: Int { 36 }
-
-  init(_ shape: ConvolutionShape, threads: Int) {
-    pixels = shape.height * shape.width
-    (inputs, outputs) = (shape.inputChannels / 2, shape.outputChannels / 2)
-    self.threads = threads
-    // Half a block is the depth of a panel.
-    blocks = StrassenConvolution.RowBlocks(pixels: pixels, wanted: 512)
-    pieces = MatrixConvolution.filterGradientPieces(shape, threads: threads, grain: blocks.images)
-  }
-
-  private var panelFloats: Int { Strassen.products * 16 * blocks.half }
-  private var panelsFloats: Int { min(Self.columnsAtOnce, outputs) / 16 * panelFloats }
-  /// Floats from one packed group of six rows to the next, and from a product's groups to the next product's.
-  private var groupFloats: Int { 6 * blocks.half + 8 }
-  private var groupsFloats: Int { Self.rowsAtOnce / 6 * groupFloats }
-  private var ownFloats: Int { oddLines(panelsFloats + Strassen.products * groupsFloats) }
-  var scratchFloats: Int { threads * ownFloats }
-
-  func run(_ call: FilterGradientCall, team: ThreadTeam, memory: UnsafeMutablePointer<Float>) {
-    team.run { thread in
-      // The side with more to share out is divided.
-      let byRows = inputs >= outputs
-      let rows = byRows ? team.share(of: inputs, thread: thread, grain: 6) : 0..<inputs
-      let columns = byRows ? 0..<outputs : team.share(of: outputs, thread: thread, grain: 16)
-      let panels = memory + thread * ownFloats
-      var isFirst = call.isFirst
-      blocks.forEach(0..<call.images * pixels) { block in
-        for column in stride(from: columns.lowerBound, to: columns.upperBound, by: Self.columnsAtOnce) {
-          let some = column..<min(column + Self.columnsAtOnce, columns.upperBound)
-          packColumns(call, block, some, panels)
-          for row in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.rowsAtOnce) {
-            let group = row..<min(row + Self.rowsAtOnce, rows.upperBound)
-            packRows(call, block, group, panels + panelsFloats)
-            multiply(call, (block.count + 1) / 2, group, some, panels, isFirst)
-          }
-        }
-        isFirst = false
-      }
-    }
-  }
-
-  /// Adds the products of a block of pixels to some rows and columns of each quarter of the gradient.
-  private func multiply(
-    _ call: FilterGradientCall, _ half: Int, _ rows: Range<Int>, _ columns: Range<Int>,
-    _ panels: UnsafePointer<Float>, _ isFirst: Bool
-  ) {
-    for column in RegisterBlock.wideColumns(columns.count) {
-      multiply(WidestColumns.self, call, half, rows, columns.lowerBound, column, panels, isFirst)
-    }
-    for column in RegisterBlock.singlePanels(columns.count) {
-      multiply(SixteenColumns.self, call, half, rows, columns.lowerBound, column, panels, isFirst)
-    }
-  }
-
-  /// - Parameter column: the first of a tile's columns of the packed ones, which begin with `firstColumn`.
-  @inline(__always)
-  private func multiply<Columns: TileColumns>(
-    _: Columns.Type, _ call: FilterGradientCall, _ half: Int, _ rows: Range<Int>, _ firstColumn: Int, _ column: Int,
-    _ panels: UnsafePointer<Float>, _ isFirst: Bool
-  ) {
-    let groups = panels + panelsFloats
-    let c = Strassen.Block(
-      c11: call.filterGradient + rows.lowerBound * 2 * outputs + firstColumn + column, right: outputs,
-      below: inputs * 2 * outputs, row: 2 * outputs, rows: rows.count, rowsBelow: rows.count, accumulate: !isFirst)
-    for product in 0..<Strassen.products {
-      RegisterBlock.multiplyGroups(
-        Columns.self,
-        RegisterBlock.Groups(a: groups + product * groupsFloats, stride: groupFloats, rows: rows.count, k: half),
-        b: PackedPanels(panels + column / 16 * panelFloats + product * 16 * blocks.half, stride: panelFloats),
-        into: c.sums(of: product))
-    }
-  }
-
-  /// panels[panel][product][half][16] of the output gradient's sums: its upper half of a block of pixels, and its lower.
-  private func packColumns(
-    _ call: FilterGradientCall, _ block: Range<Int>, _ columns: Range<Int>, _ panels: UnsafeMutablePointer<Float>
-  ) {
-    typealias V = SixteenColumns
-    let half = (block.count + 1) / 2
-    for row in 0..<half {
-      let upper = call.outputGradient + (block.lowerBound + row) * 2 * outputs
-      let lower = half + row < block.count ? upper + half * 2 * outputs : nil
-      for column in stride(from: columns.lowerBound, to: columns.upperBound, by: 16) {
-        let target = panels + (column - columns.lowerBound) / 16 * panelFloats + row * 16
-        let (b11, b12, b21, b22) = Strassen.quarters(
-          upper + column, lower.map { $0 + column }, half: outputs, zero: V(repeating: 0), V.load)
-        Strassen.right(b11, b12, b21, b22) { $1.store(target + $0 * 16 * blocks.half) }
-        b11.store(target + 16 * blocks.half)
-        b22.store(target + 4 * 16 * blocks.half)
-      }
-    }
-  }
-
-  /// groups[product][group][half][6] of the input's sums, pixels by pixels, of which the last group of channels may be short.
-  private func packRows(
-    _ call: FilterGradientCall, _ block: Range<Int>, _ channels: Range<Int>, _ groups: UnsafeMutablePointer<Float>
-  ) {
-    typealias V = SIMD8<Float>
-    let half = (block.count + 1) / 2
-    for row in 0..<half {
-      let left = call.input + (block.lowerBound + row) * 2 * inputs
-      let right = half + row < block.count ? left + half * 2 * inputs : nil
-      for channel in stride(from: channels.lowerBound, to: channels.upperBound, by: 6) {
-        let target = groups + (channel - channels.lowerBound) / 6 * groupFloats + row * 6
-        // Eight are read for six, which the last channels have not.
-        let lanes = min(8, inputs - channel)
-        // The transpose's quarters: its rows are the pixels' columns.
-        let (a11, a21, a12, a22) = Strassen.quarters(
-          left + channel, right.map { $0 + channel }, half: inputs, zero: V(repeating: 0)
-        ) { lanes == 8 ? V.load($0) : loadFirst(lanes, $0) }
-        Strassen.left(a11, a12, a21, a22) { $1.store(target + $0 * groupsFloats) }
-        a11.store(target + 2 * groupsFloats)
-        a22.store(target + 3 * groupsFloats)
       }
     }
   }
