@@ -43,7 +43,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     let tiles = problem.images * tilesOfImage
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
-      blockFloats: WinogradBlocking.cached)
+      blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16))
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce) = (min(count, tiles), panels)
     case .channels(let count): (tilesAtOnce, panelsAtOnce) = (tiles, count / 16)

@@ -117,6 +117,11 @@ enum WinogradBlocking: Equatable {
   /// Floats of a block that also adds to so many sums, all of which every block visits: as many where the sums leave the
   /// cache, but not more than four megabytes.
   static func floats(beside sums: Int) -> Int { sums > cached / 2 ? min(max(sums, cached), 1 << 20) : cached }
+  /// Floats of a block that reads a transformed filter of so many, all of which every block visits: a filter that leaves the
+  /// cache is visited less often by larger blocks, up to two megabytes.
+  static func floats(besideFilter filter: Int) -> Int {
+    filter > 4 * cached ? max(cached, min(filter, 1 << 19)) : cached
+  }
 
   func pieces(threads: Int) -> PieceRule {
     switch self {
