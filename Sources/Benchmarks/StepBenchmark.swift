@@ -101,7 +101,7 @@ extension StepBenchmark.Result {
       "images_per_second": JSON(imagesPerSecond), "median_step_ms": JSON(medianStep), "ranks": JSON(ranks),
       "threads": JSON(threads), "peak_rss_bytes": JSON(peakBytes), "phases": .object(shares),
       "convolution_gflops": JSON(convolutionRate), "sgemm_gflops": JSON(productRate),
-      "version": JSON(byolDistVersion),
+      "sgemm_core": JSON(ConvolutionTiming.blasCore), "version": JSON(byolDistVersion),
     ]
   }
 
@@ -124,9 +124,9 @@ extension StepBenchmark.Result {
     lines.append("  \(views)" + String(format: "%9.2f ms  on a core beside the step", phases[.views] ?? 0))
     lines.append(
       String(
-        format: "direct-convolution work %.1f GFLOP/s, OpenBLAS's sgemm %.1f GFLOP/s: %.2f", convolutionRate,
-        productRate,
-        convolutionRate / max(productRate, 1e-9)))
+        format:
+          "direct-convolution work %.1f GFLOP/s, OpenBLAS's sgemm (\(ConvolutionTiming.blasCore)) %.1f GFLOP/s: %.2f",
+        convolutionRate, productRate, convolutionRate / max(productRate, 1e-9)))
     return lines.joined(separator: "\n")
   }
 }

@@ -63,6 +63,10 @@ public struct ConvolutionTiming: Sendable {
     return 2 * Double(n * n * n) / seconds * 1e-9
   }
 
+  /// The processor whose kernels OpenBLAS has chosen: an older one than there is where it does not know the newest yet, which
+  /// the environment variable OPENBLAS_CORETYPE mends.
+  public static var blasCore: String { String(cString: openblas_get_corename()) }
+
   private static func noise(_ count: Int) -> AlignedBuffer {
     var random = CounterRandom(UInt64(count))
     let buffer = AlignedBuffer(count: count)

@@ -2,6 +2,7 @@
 """Times PyTorch's step (step_time.py, both memory layouts) and `byol-dist bench step` in turn, A B A B, and prints ratios.
 
     python compare_speed.py --binary .build/release/byol-dist [--rounds 2] [--case NAME ...]
+        [--openblas-core NAME]
 
 Run it with a Python that has torch. Cases: resnet18-96, width16-32, resnet50-96, threads, scaling, scope. A ratio above 1 says
 that byol-dist is faster; the faster of PyTorch's layouts counts in each round. Nothing else should run meanwhile.
@@ -28,10 +29,15 @@ CASES = {
 }
 
 
+OPENBLAS_CORE = None
+
+
 def environment():
     e = dict(os.environ)
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         e.pop(name, None)
+    if OPENBLAS_CORE:
+        e["OPENBLAS_CORETYPE"] = OPENBLAS_CORE
     return e
 
 
@@ -66,7 +72,7 @@ def against_peer(name, case, binary, rounds):
         print(f"  {name}: PyTorch {best['rate']:.1f} images/s {best['bytes'] / 1e6:.0f} MB, byol-dist "
               f"{mine['images_per_second']:.1f} images/s {mine['peak_rss_bytes'] / 1e6:.0f} MB", flush=True)
     print(f"{name}: {statistics.median(speed):.2f}x images/s, {statistics.median(memory):.2f} of the memory, "
-          f"convolution work over sgemm {statistics.median(work):.2f}", flush=True)
+          f"convolution work over sgemm ({mine['sgemm_core']}) {statistics.median(work):.2f}", flush=True)
 
 
 def in_turn(name, a, b, binary, rounds, figure):
@@ -87,7 +93,11 @@ def main():
     p.add_argument("--binary", default=".build/release/byol-dist")
     p.add_argument("--rounds", type=int, default=2)
     p.add_argument("--case", nargs="*", default=[*CASES, "scaling", "scope"])
+    p.add_argument("--openblas-core", help="kernels that OpenBLAS should take where it does not know the processor, such as "
+                   "SkylakeX with AVX-512")
     a = p.parse_args()
+    global OPENBLAS_CORE
+    OPENBLAS_CORE = a.openblas_core
     common = dict(flags=RESNET18["own"], threads=1, steps=6)
     for name in a.case:
         if name == "scaling":
