@@ -2,10 +2,12 @@ import Glibc
 
 /// What a core's second-level cache holds, by which work is cut.
 enum CacheSize {
-  /// Floats of half of it, which is what a block of work may have: a quarter to half a megabyte, since larger blocks gain
-  /// nothing; half a megabyte where the system does not tell.
-  static let halfSecondLevel: Int = {
+  /// Its floats, two megabytes at most, as larger ones are often several cores'; one megabyte where the system does not tell.
+  static let secondLevel: Int = {
     let bytes = sysconf(Int32(_SC_LEVEL2_CACHE_SIZE))
-    return bytes > 0 ? min(max(bytes / 2, 1 << 18), 1 << 19) / MemoryLayout<Float>.size : 131_072
+    return (bytes > 0 ? min(bytes, 2 << 20) : 1 << 20) / MemoryLayout<Float>.size
   }()
+  /// Floats of half of it, which is what a block of work may have: a quarter to half a megabyte, since larger blocks gain
+  /// nothing.
+  static let halfSecondLevel = min(max(secondLevel / 2, 1 << 16), 1 << 17)
 }

@@ -64,8 +64,9 @@ public final class Convolution {
   /// Images whose two maps the second-level cache holds, at least one: what a thread takes at a time of a pass over maps.
   public let cachedImages: Int
   /// Floats of a piece's two maps for each thread: three quarters of the second-level cache, or 2 1/4 times as much as that
-  /// holds where the kernel prefers long ones and a thread alone needs no small pieces to have its share of the work.
-  private static var pieceFloats: Int { CacheSize.halfSecondLevel * 3 / 2 }
+  /// holds, of one megabyte at most, where the kernel prefers long ones and a thread alone needs no small pieces to have its
+  /// share of the work.
+  private static var pieceFloats: Int { CacheSize.secondLevel * 3 / 4 }
   private static var longPieceFloats: Int { CacheSize.halfSecondLevel * 9 / 2 }
 
   /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
