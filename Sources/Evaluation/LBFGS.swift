@@ -1,5 +1,6 @@
 /// Limited-memory BFGS with a backtracking line search that also asks for curvature (Nocedal & Wright 2006, algorithms
-/// 7.4 and 7.5; weak Wolfe conditions by bisection).
+/// 7.4 and 7.5; weak Wolfe conditions by bisection). Near the optimum the decrease drowns in the value's own rounding, and the
+/// slope tells it (the approximate Wolfe conditions of Hager & Zhang 2005, eq. 4.1).
 struct LBFGS {
   private(set) var point: [Double]
   private let memory: Int
@@ -50,11 +51,15 @@ struct LBFGS {
     for _ in 0..<40 {
       let trial = zip(point, direction).map { $0 + length * $1 }
       let there = evaluate(trial, &gradient)
-      if !(there <= value + 1e-4 * length * slope) {
+      let slopeThere = dot(gradient, direction)
+      let isLower =
+        there <= value + 1e-4 * length * slope
+        || there <= value + 1e-12 * abs(value) && slopeThere <= (2 * 1e-4 - 1) * slope
+      if !isLower {
         high = length
       } else {
         best = (trial, there, gradient)
-        if dot(gradient, direction) >= 0.9 * slope { return best }
+        if slopeThere >= 0.9 * slope { return best }
         low = length
       }
       length = high.isFinite ? (low + high) / 2 : 2 * length

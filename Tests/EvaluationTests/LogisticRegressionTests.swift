@@ -33,12 +33,13 @@ final class LogisticRegressionTests: XCTestCase {
     }
   }
 
+  /// The tolerance is finer than the rounding of the loss can show a decrease.
   func testTheOptimumIsScikitLearns() throws {
     let fixture = try Fixture()
     for c in ["1.0", "0.01"] {
       let model = LogisticRegression(
         features: fixture.train, labels: Array(fixture.labels[..<fixture.half]), dimensions: fixture.dimensions,
-        classes: 10, c: try XCTUnwrap(Double(c)), tolerance: 1e-9)
+        classes: 10, c: try XCTUnwrap(Double(c)), tolerance: 1e-12)
       XCTAssertTrue(model.converged)
       let weights = try fixture.file.doubles("weights.\(c)")
       XCTAssertEqual(model.weights.count, weights.count + 10)
