@@ -39,6 +39,7 @@ private final class HugePages: @unchecked Sendable {
   private init(bytes: Int) {
     var raw: UnsafeMutableRawPointer?
     let status = posix_memalign(&raw, Self.page, bytes)
+    // Nothing to throw to: the system grants what it has not got, and refuses only beyond a process's limit.
     guard status == 0, let raw else { fatalError("out of memory: \(bytes) bytes") }
     let hugePages: Int32 = 14  // MADV_HUGEPAGE, which Glibc does not export
     madvise(raw, bytes, hugePages)

@@ -10,73 +10,116 @@ enum RegisterBlock {
     columns: Int, accumulate: Bool
   ) {
     let left = Left(a: a, lda: lda, rows: rows, k: k)
-    for column in wideColumns(columns) {
-      multiply(
-        WidestColumns.self, left, b.from(column), c + column, ldc, columns: WidestColumns.lanes, accumulate)
-    }
-    for column in singlePanels(columns) {
-      multiply(
-        SixteenColumns.self, left, b.from(column), c + column, ldc, columns: min(16, columns - column), accumulate)
-    }
+    eachTile(of: columns, RowsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate))
   }
 
-  /// The left factor: rows `lda` apart.
-  struct Left {
+  /// c[listed rows x columns] (+)= windows times b; the products of window i go to c + cOffsets[i].
+  @inline(never)
+  static func convolve(
+    _ windows: Windows, b: PackedPanels, c: UnsafeMutablePointer<Float>, cOffsets: UnsafePointer<Int>, columns: Int,
+    accumulate: Bool
+  ) {
+    eachTile(
+      of: columns, WindowsProduct(windows: windows, b: b, c: c, cOffsets: cOffsets, accumulate: accumulate))
+  }
+
+  /// c[rows x columns] (+)= a' b, where a is stored k x rows, `lda` apart. Reads a few floats past the last row of a where
+  /// `rows` is no sum of sixes and fours.
+  @inline(never)
+  static func multiplyTransposed(
+    rows: Int, k: Int, a: UnsafePointer<Float>, lda: Int, b: PackedPanels, c: UnsafeMutablePointer<Float>, ldc: Int,
+    columns: Int, accumulate: Bool
+  ) {
+    let left = TransposedLeft(a: a, lda: lda, rows: rows, k: k)
+    eachTile(of: columns, RowsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate))
+  }
+
+  /// c[rows x columns] (+)= a' b of packed groups.
+  @inline(never)
+  static func multiplyGroups(
+    _ left: Groups, b: PackedPanels, c: UnsafeMutablePointer<Float>, ldc: Int, columns: Int, accumulate: Bool
+  ) {
+    eachTile(of: columns, GroupsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate))
+  }
+
+  /// All columns of a product, by tiles as wide as can be and single panels for what is left.
+  @inline(__always)
+  static func eachTile<Product: TiledProduct>(of columns: Int, _ product: Product) {
+    let wide = WidestColumns.lanes
+    for column in stride(from: 0, to: columns - wide + 1, by: wide) {
+      product.multiply(WidestColumns.self, from: column, columns: wide)
+    }
+    for column in stride(from: columns / wide * wide, to: columns, by: 16) {
+      product.multiply(SixteenColumns.self, from: column, columns: min(16, columns - column))
+    }
+  }
+}
+
+/// A product that is computed for the columns of one register tile at a time.
+protocol TiledProduct {
+  /// All rows of the columns from one on, the first of a panel; fewer than the tile has where the last panel is not full.
+  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int)
+}
+
+/// A left factor by the rows of tiles.
+protocol LeftFactor {
+  var rows: Int { get }
+  var k: Int { get }
+  /// tile += twelve rows from one on, times b.
+  func add<Columns: TileColumns>(to tile: inout TallRegisterRows<Columns>, from row: Int, _ b: PackedPanels)
+  /// tile += as many rows as it has from one on, times b; where they are not whole, some may be missing.
+  func add<Columns: TileColumns>(
+    to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ b: PackedPanels)
+}
+
+extension RegisterBlock {
+  /// A left factor as it is stored: rows `lda` apart.
+  struct Left: LeftFactor {
     let a: UnsafePointer<Float>
     let lda, rows, k: Int
 
-    /// The rows of a tile from a row on, at places.
     @inline(__always)
-    func from<Places: RowPlaces>(_ row: Int, _ places: Places) -> RunsOfRows<Places> {
+    func add<Columns: TileColumns>(to tile: inout TallRegisterRows<Columns>, from row: Int, _ b: PackedPanels) {
+      tile.add(a + row * lda, lda: lda, b, k: k)
+    }
+
+    @inline(__always)
+    func add<Columns: TileColumns>(
+      to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ b: PackedPanels
+    ) {
+      if areWhole {
+        tile.add(from(row, WholeRows(distance: lda)), b)
+      } else {
+        tile.add(from(row, EvenRows(distance: lda, last: rows - row - 1)), b)
+      }
+    }
+
+    @inline(__always)
+    private func from<Places: RowPlaces>(_ row: Int, _ places: Places) -> RunsOfRows<Places> {
       RunsOfRows(base: a + row * lda, places: places, segments: 1, length: k, segmentStride: 0)
     }
   }
 
-  /// The first columns of the tiles that are as wide as can be.
-  @inline(__always)
-  static func wideColumns(_ columns: Int) -> StrideTo<Int> {
-    stride(from: 0, to: columns - WidestColumns.lanes + 1, by: WidestColumns.lanes)
+  /// A left factor that is stored k by k, `lda` apart.
+  struct TransposedLeft: LeftFactor {
+    let a: UnsafePointer<Float>
+    let lda, rows, k: Int
+
+    @inline(__always)
+    func add<Columns: TileColumns>(to tile: inout TallRegisterRows<Columns>, from row: Int, _ b: PackedPanels) {
+      tile.addTransposed(a + row, lda: lda, b, k: k)
+    }
+
+    @inline(__always)
+    func add<Columns: TileColumns>(
+      to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ b: PackedPanels
+    ) { tile.addTransposed(a + row, lda: lda, b, k: k) }
   }
 
-  /// The first columns of the panels that are left.
-  @inline(__always)
-  static func singlePanels(_ columns: Int) -> StrideTo<Int> {
-    stride(from: columns / WidestColumns.lanes * WidestColumns.lanes, to: columns, by: 16)
-  }
-
-  @inline(__always)
-  private static func multiply<Columns: TileColumns>(
-    _: Columns.Type, _ left: Left, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, columns: Int,
-    _ accumulate: Bool
-  ) {
-    var row = 0
-    // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time.
-    while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
-      var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
-      tile.add(left.a + row * left.lda, lda: left.lda, b, k: left.k)
-      tile.store(c + row * ldc, distance: ldc)
-      row += 12
-    }
-    while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
-      RegisterTile.multiply(
-        Columns.self, height: 6, left.from(row, WholeRows(distance: left.lda)), b, c + row * ldc,
-        WholeRows(distance: ldc), columns: Columns.lanes, accumulate: accumulate)
-      row += 6
-    }
-    while row < left.rows {
-      let last = left.rows - row - 1
-      let runs = left.from(row, EvenRows(distance: left.lda, last: last))
-      let stores = EvenRows(distance: ldc, last: last)
-      let height = RegisterTile.height(last + 1)
-      if height == 6 {
-        RegisterTile.multiply(
-          Columns.self, height: 6, runs, b, c + row * ldc, stores, columns: columns, accumulate: accumulate)
-      } else {
-        RegisterTile.multiply(
-          Columns.self, height: 4, runs, b, c + row * ldc, stores, columns: columns, accumulate: accumulate)
-      }
-      row += height
-    }
+  /// A left factor packed in groups of six columns of what is stored k by k: a[group][k][6], groups `stride` apart.
+  struct Groups {
+    let a: UnsafePointer<Float>
+    let stride, rows, k: Int
   }
 
   /// Windows of a map: row i is `segments` runs of `length` floats, `segmentStride` apart, from base + offsets[i].
@@ -90,29 +133,84 @@ enum RegisterBlock {
       RunsOfRows(base: base, places: places, segments: segments, length: length, segmentStride: segmentStride)
     }
   }
+}
 
-  /// c[listed rows x columns] (+)= windows times b; the products of window i go to c + cOffsets[i].
-  @inline(never)
-  static func convolve(
-    _ windows: Windows, b: PackedPanels, c: UnsafeMutablePointer<Float>, cOffsets: UnsafePointer<Int>, columns: Int,
-    accumulate: Bool
-  ) {
-    for column in wideColumns(columns) {
-      convolve(
-        WidestColumns.self, windows, b.from(column), c + column, cOffsets, columns: WidestColumns.lanes, accumulate)
+/// c (+)= a b, rows of c `ldc` apart.
+private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
+  let left: Factor
+  let b: PackedPanels
+  let c: UnsafeMutablePointer<Float>
+  let ldc: Int
+  let accumulate: Bool
+
+  @inline(__always)
+  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
+    let (b, c) = (b.from(column), c + column)
+    var row = 0
+    // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time.
+    while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
+      var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
+      left.add(to: &tile, from: row, b)
+      tile.store(c + row * ldc, distance: ldc)
+      row += 12
     }
-    for column in singlePanels(columns) {
-      convolve(
-        SixteenColumns.self, windows, b.from(column), c + column, cOffsets, columns: min(16, columns - column),
-        accumulate)
+    while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
+      add(Columns.self, height: 6, row, areWhole: true, b, c, WholeRows(distance: ldc), columns: Columns.lanes)
+      row += 6
+    }
+    while row < left.rows {
+      let rows = EvenRows(distance: ldc, last: left.rows - row - 1)
+      let height = RegisterTile.height(left.rows - row)
+      if height == 6 {
+        add(Columns.self, height: 6, row, areWhole: false, b, c, rows, columns: columns)
+      } else {
+        add(Columns.self, height: 4, row, areWhole: false, b, c, rows, columns: columns)
+      }
+      row += height
     }
   }
 
   @inline(__always)
-  private static func convolve<Columns: TileColumns>(
-    _: Columns.Type, _ windows: Windows, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>,
-    _ cOffsets: UnsafePointer<Int>, columns: Int, _ accumulate: Bool
+  private func add<Columns: TileColumns, Places: RowPlaces>(
+    _: Columns.Type, height: Int, _ row: Int, areWhole: Bool, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>,
+    _ rows: Places, columns: Int
   ) {
+    var tile = RegisterRows<Columns>(height: height, c + row * ldc, rows, columns: columns, accumulate: accumulate)
+    left.add(to: &tile, from: row, areWhole: areWhole, b)
+    tile.store(c + row * ldc, rows, columns: columns)
+  }
+}
+
+/// The same for packed groups, of six rows each.
+private struct GroupsProduct: TiledProduct {
+  let left: RegisterBlock.Groups
+  let b: PackedPanels
+  let c: UnsafeMutablePointer<Float>
+  let ldc: Int
+  let accumulate: Bool
+
+  @inline(__always)
+  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
+    for row in stride(from: 0, to: left.rows, by: 6) {
+      let group = RegisterBlock.TransposedLeft(
+        a: left.a + row / 6 * left.stride, lda: 6, rows: min(6, left.rows - row), k: left.k)
+      RowsProduct(left: group, b: b, c: c + row * ldc, ldc: ldc, accumulate: accumulate)
+        .multiply(Columns.self, from: column, columns: columns)
+    }
+  }
+}
+
+/// c (+)= windows b, rows of c where a table says.
+private struct WindowsProduct: TiledProduct {
+  let windows: RegisterBlock.Windows
+  let b: PackedPanels
+  let c: UnsafeMutablePointer<Float>
+  let cOffsets: UnsafePointer<Int>
+  let accumulate: Bool
+
+  @inline(__always)
+  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
+    let (b, c) = (b.from(column), c + column)
     var row = 0
     while columns == Columns.lanes && RegisterTile.isWhole(windows.rows - row) {
       // Five tiles ahead: the processor does not foresee rows of every second pixel. Windows of several lines are read from
@@ -141,90 +239,6 @@ enum RegisterBlock {
           Columns.self, height: 4, runs, b, c, stores, columns: columns, accumulate: accumulate)
       }
       row += height
-    }
-  }
-
-  /// c[rows x columns] (+)= a' b, where a is stored k x rows, `lda` apart. Reads a few floats past the last row of a where
-  /// `rows` is no sum of sixes and fours.
-  @inline(never)
-  static func multiplyTransposed(
-    rows: Int, k: Int, a: UnsafePointer<Float>, lda: Int, b: PackedPanels, c: UnsafeMutablePointer<Float>, ldc: Int,
-    columns: Int, accumulate: Bool
-  ) {
-    let left = Left(a: a, lda: lda, rows: rows, k: k)
-    for column in wideColumns(columns) {
-      multiplyTransposed(
-        WidestColumns.self, left, b.from(column), c + column, ldc, columns: WidestColumns.lanes, accumulate)
-    }
-    for column in singlePanels(columns) {
-      multiplyTransposed(
-        SixteenColumns.self, left, b.from(column), c + column, ldc, columns: min(16, columns - column), accumulate)
-    }
-  }
-
-  @inline(__always)
-  private static func multiplyTransposed<Columns: TileColumns>(
-    _: Columns.Type, _ left: Left, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, columns: Int,
-    _ accumulate: Bool
-  ) {
-    var row = 0
-    while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
-      var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
-      tile.addTransposed(left.a + row, lda: left.lda, b, k: left.k)
-      tile.store(c + row * ldc, distance: ldc)
-      row += 12
-    }
-    while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
-      RegisterTile.multiplyTransposed(
-        Columns.self, height: 6, left.a + row, lda: left.lda, b, k: left.k, c + row * ldc, WholeRows(distance: ldc),
-        columns: Columns.lanes, accumulate: accumulate)
-      row += 6
-    }
-    while row < left.rows {
-      let stores = EvenRows(distance: ldc, last: left.rows - row - 1)
-      let height = RegisterTile.height(left.rows - row)
-      if height == 6 {
-        RegisterTile.multiplyTransposed(
-          Columns.self, height: 6, left.a + row, lda: left.lda, b, k: left.k, c + row * ldc, stores, columns: columns,
-          accumulate: accumulate)
-      } else {
-        RegisterTile.multiplyTransposed(
-          Columns.self, height: 4, left.a + row, lda: left.lda, b, k: left.k, c + row * ldc, stores, columns: columns,
-          accumulate: accumulate)
-      }
-      row += height
-    }
-  }
-
-  /// A left factor packed in groups of six columns of what is stored k by k: a[group][k][6], groups `stride` apart.
-  struct Groups {
-    let a: UnsafePointer<Float>
-    let stride, rows, k: Int
-  }
-
-  /// c[rows x columns] (+)= a' b.
-  @inline(never)
-  static func multiplyGroups(
-    _ left: Groups, b: PackedPanels, c: UnsafeMutablePointer<Float>, ldc: Int, columns: Int, accumulate: Bool
-  ) {
-    for column in wideColumns(columns) {
-      multiplyGroups(
-        WidestColumns.self, left, b.from(column), c + column, ldc, columns: WidestColumns.lanes, accumulate)
-    }
-    for column in singlePanels(columns) {
-      multiplyGroups(
-        SixteenColumns.self, left, b.from(column), c + column, ldc, columns: min(16, columns - column), accumulate)
-    }
-  }
-
-  @inline(__always)
-  private static func multiplyGroups<Columns: TileColumns>(
-    _: Columns.Type, _ left: Groups, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, columns: Int,
-    _ accumulate: Bool
-  ) {
-    for row in stride(from: 0, to: left.rows, by: 6) {
-      let group = Left(a: left.a + row / 6 * left.stride, lda: 6, rows: min(6, left.rows - row), k: left.k)
-      multiplyTransposed(Columns.self, group, b, c + row * ldc, ldc, columns: columns, accumulate)
     }
   }
 }

@@ -291,17 +291,6 @@ enum RegisterTile {
     sums.store(c, rows, columns: columns)
   }
 
-  /// c[height x columns] (+)= a' b; see `RegisterRows.addTransposed`.
-  @inline(__always)
-  static func multiplyTransposed<Columns: TileColumns, C: RowPlaces>(
-    _: Columns.Type, height: Int, _ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels, k: Int,
-    _ c: UnsafeMutablePointer<Float>, _ rows: C, columns: Int, accumulate: Bool
-  ) {
-    var sums = RegisterRows<Columns>(height: height, c, rows, columns: columns, accumulate: accumulate)
-    sums.addTransposed(a, lda: lda, b, k: k)
-    sums.store(c, rows, columns: columns)
-  }
-
   /// How many rows the next tile takes when `left` remain: 6, or 4 where that wastes less (8 = 4 + 4, 4, 3, ...).
   @inline(__always)
   static func height(_ left: Int) -> Int { left >= 9 || left == 6 || left == 5 ? 6 : 4 }

@@ -80,6 +80,14 @@ enum Strassen {
     let rows, rowsBelow: Int
     let accumulate: Bool
 
+    /// From a column of each quarter on.
+    @inline(__always)
+    func from(_ column: Int) -> Block {
+      Block(
+        c11: c11 + column, right: right, below: below, row: row, rows: rows, rowsBelow: rowsBelow,
+        accumulate: accumulate)
+    }
+
     /// What a product is added to.
     @inline(__always)
     func sums(of product: Int) -> AddedProduct {
@@ -130,9 +138,9 @@ extension RegisterBlock {
     for row in stride(from: 0, to: left.rows, by: 6) {
       var tile = RegisterRows<Columns>(height: 6)
       if RegisterTile.isWhole(left.rows - row) {
-        tile.add(left.from(row, WholeRows(distance: left.lda)), b)
+        left.add(to: &tile, from: row, areWhole: true, b)
       } else {
-        tile.add(left.from(row, EvenRows(distance: left.lda, last: left.rows - row - 1)), b)
+        left.add(to: &tile, from: row, areWhole: false, b)
       }
       tile.add(to: target, from: row)
     }

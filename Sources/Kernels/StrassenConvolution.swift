@@ -133,36 +133,15 @@ struct StrassenCorrelation: CorrelationKernel {
         let length = min(depth, from - first)
         let half = (block.count + 1) / 2
         addRows(maps.input + block.lowerBound * 2 * from + first, half, block.count - half, length, sums)
-        for column in RegisterBlock.wideColumns(to) {
-          multiply(WidestColumns.self, column, block, first, length, maps, sums, memory)
-        }
-        for column in RegisterBlock.singlePanels(to) {
-          multiply(SixteenColumns.self, column, block, first, length, maps, sums, memory)
-        }
+        let sevenProducts = SevenProducts(
+          a: maps.input + block.lowerBound * 2 * from + first, lda: 2 * from, sums: sums, sumSlice: sumSlice,
+          sumRow: sumRow, length: length,
+          panels: PackedPanels(panel(first, length, 0, memory), stride: Strassen.products * length * 16),
+          c: Strassen.Block(
+            c11: maps.output + block.lowerBound * 2 * to, right: to, below: half * 2 * to, row: 2 * to, rows: half,
+            rowsBelow: block.count - half, accumulate: maps.accumulate || first > 0))
+        RegisterBlock.eachTile(of: to, sevenProducts)
       }
-    }
-  }
-
-  /// All products of a block of rows and one of depth for a tile's columns.
-  @inline(__always)
-  private func multiply<Columns: TileColumns>(
-    _: Columns.Type, _ column: Int, _ block: Range<Int>, _ first: Int, _ length: Int, _ maps: CorrelationMaps,
-    _ sums: UnsafePointer<Float>, _ memory: UnsafeMutablePointer<Float>
-  ) {
-    let half = (block.count + 1) / 2
-    let c = Strassen.Block(
-      c11: maps.output + block.lowerBound * 2 * to + column, right: to, below: half * 2 * to, row: 2 * to,
-      rows: half, rowsBelow: block.count - half, accumulate: maps.accumulate || first > 0)
-    let panels = PackedPanels(panel(first, length, column, memory), stride: Strassen.products * length * 16)
-    for product in 0..<Strassen.products {
-      // The only factor that is no sum of quarters and all there is read where it is.
-      let (a, lda) =
-        product == 2
-        ? (maps.input + block.lowerBound * 2 * from + first, 2 * from)
-        : (sums + product * sumSlice, sumRow)
-      RegisterBlock.multiply(
-        Columns.self, RegisterBlock.Left(a: a, lda: lda, rows: half, k: length),
-        b: PackedPanels(panels.base + product * length * 16, stride: panels.stride), into: c.sums(of: product))
     }
   }
 
@@ -181,6 +160,30 @@ struct StrassenCorrelation: CorrelationKernel {
         Strassen.left(a11, a12, a21, a22) { $1.store(target + $0 * sumSlice + k) }
         a22.store(target + 3 * sumSlice + k)
       }
+    }
+  }
+}
+
+/// All products of a block of rows and one of depth.
+private struct SevenProducts: TiledProduct {
+  /// The only factor that is no sum of quarters and all there, read where it is.
+  let a: UnsafePointer<Float>
+  let lda: Int
+  /// The others, by product.
+  let sums: UnsafePointer<Float>
+  let sumSlice, sumRow, length: Int
+  /// [panel][product][length][16].
+  let panels: PackedPanels
+  let c: Strassen.Block
+
+  @inline(__always)
+  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
+    let (panels, c) = (panels.from(column), c.from(column))
+    for product in 0..<Strassen.products {
+      let (left, row) = product == 2 ? (a, lda) : (sums + product * sumSlice, sumRow)
+      RegisterBlock.multiply(
+        Columns.self, RegisterBlock.Left(a: left, lda: row, rows: c.rows, k: length),
+        b: PackedPanels(panels.base + product * length * 16, stride: panels.stride), into: c.sums(of: product))
     }
   }
 }
