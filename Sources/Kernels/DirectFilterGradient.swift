@@ -84,7 +84,7 @@ struct DirectFilterGradient: FilterGradientKernel {
     RegisterBlock.multiplyTransposed(
       rows: height, k: pixels, a: windows, lda: windowRow, b: PackedPanels(gradients, stride: Self.pixelsAtOnce * 16),
       c: filterGradient + row * shape.outputChannels, ldc: shape.outputChannels, columns: shape.outputChannels,
-      accumulate: accumulate)
+      accumulate: accumulate, asksAhead: false)
   }
 
   /// windows[pixel][height]: rows row..<row + height of the pixels' windows, which are runs of kernel x channels

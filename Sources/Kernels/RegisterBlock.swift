@@ -25,13 +25,16 @@ enum RegisterBlock {
 
   /// c[rows x columns] (+)= a' b, where a is stored k x rows, `lda` apart. Reads a few floats past the last row of a where
   /// `rows` is no sum of sixes and fours.
+  /// - Parameter asksAhead: whether what is added to has left the second-level cache.
   @inline(never)
   static func multiplyTransposed(
     rows: Int, k: Int, a: UnsafePointer<Float>, lda: Int, b: PackedPanels, c: UnsafeMutablePointer<Float>, ldc: Int,
-    columns: Int, accumulate: Bool
+    columns: Int, accumulate: Bool, asksAhead: Bool
   ) {
     let left = TransposedLeft(a: a, lda: lda, rows: rows, k: k)
-    eachTile(of: columns, RowsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate))
+    eachTile(
+      of: columns,
+      RowsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate, asksAhead: accumulate && asksAhead))
   }
 
   /// c[rows x columns] (+)= a' b of packed groups.
@@ -142,6 +145,8 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
   let c: UnsafeMutablePointer<Float>
   let ldc: Int
   let accumulate: Bool
+  /// Whether a tile asks for what the next one adds to.
+  var asksAhead = false
 
   @inline(__always)
   func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
@@ -149,12 +154,14 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
     var row = 0
     // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time.
     while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
+      askForSums(Columns.self, height: 12, from: row + 12, c)
       var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
       left.add(to: &tile, from: row, b)
       tile.store(c + row * ldc, distance: ldc)
       row += 12
     }
     while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
+      askForSums(Columns.self, height: 6, from: row + 6, c)
       add(Columns.self, height: 6, row, areWhole: true, b, c, WholeRows(distance: ldc), columns: Columns.lanes)
       row += 6
     }
@@ -167,6 +174,18 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
         add(Columns.self, height: 4, row, areWhole: false, b, c, rows, columns: columns)
       }
       row += height
+    }
+  }
+
+  /// Asks for the `height` rows of sums from one on, those of the next tile below: what has left the second-level cache takes
+  /// longer than a processor looks ahead across this tile. Where there is no such tile nothing is lost.
+  @inline(__always)
+  private func askForSums<Columns: TileColumns>(
+    _: Columns.Type, height: Int, from row: Int, _ c: UnsafeMutablePointer<Float>
+  ) {
+    guard asksAhead else { return }
+    for row in row..<row + height {
+      for line in stride(from: 0, to: Columns.lanes, by: 16) { prefetchForWriting(c + row * ldc + line) }
     }
   }
 

@@ -179,7 +179,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
         rows: rows.count, k: tiles, a: v + point * inputSlice + rows.lowerBound, lda: inputRow,
         b: PackedPanels(z + point * outputSlice, stride: outputPanel),
         c: sum + point * sumSlice + (rows.lowerBound - inputs.lowerBound) * sumRow, ldc: sumRow, columns: panels * 16,
-        accumulate: accumulate)
+        accumulate: accumulate, asksAhead: sumFloats > CacheSize.secondLevel)
     }
   }
 
