@@ -14,6 +14,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private let tilesAtOnce, panelsAtOnce, inputRow, productRow: Int
   /// Distances from a point's matrix to the next point's.
   private let inputSlice, productSlice, filterSlice: Int
+  /// Distance from a gathered tap to the next.
+  private let gatheredTap: Int
   private let workspace: Int
   /// Input channels of the filter transformed at a time.
   private static var rowsAtOnce: Int { 8 }
@@ -53,6 +55,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     inputSlice = oddLines(tilesAtOnce * inputRow)
     productSlice = oddLines(tilesAtOnce * productRow)
     filterSlice = oddLines(depth * panelsAtOnce * 16)
+    gatheredTap = oddLines(problem.usedChannels * 16)
     let transform = Transform.workspaceFloats(channels: problem.inputChannels, stride: problem.inputStride)
     workspace = oddLines(
       max(transform, Rows.taps * Columns.taps * Self.rowsAtOnce * 16 + Transform.filterWorkspaceFloats))
@@ -60,13 +63,21 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
 
   private var inputFloats: Int { Transform.points * inputSlice }
   private var filterFloats: Int { Transform.points * filterSlice }
+  /// Taps of a block of panels, unless they can be read where they are stored. Gathered before, where blocks are of channels:
+  /// a transposed filter is then read by whole cache lines.
+  private var gatheredPanel: Int { reads.count * gatheredPhase }
+  private var gatheredPhase: Int { Rows.taps * Columns.taps * gatheredTap }
+  private var gatheredFloats: Int { readsInPlace ? 0 : panelsAtOnce * gatheredPanel }
+  private var readsInPlace: Bool {
+    !problem.transposed && problem.phases.count == 1 && problem.outputChannels % 16 == 0
+  }
   private var productFloats: Int { Transform.points * productSlice }
 
   /// Working memory: what the threads share, and what each has for itself.
   var scratchFloats: Int {
     switch blocking {
     case .tiles: filterFloats + threads * (inputFloats + productFloats + workspace)
-    case .channels: inputFloats + threads * (filterFloats + productFloats + workspace)
+    case .channels: inputFloats + threads * (gatheredFloats + filterFloats + productFloats + workspace)
     }
   }
 
@@ -97,7 +108,16 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   }
 
   private func pack(_ filter: UnsafePointer<Float>, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
-    team.run { transformFilter(team.share(of: panels, thread: $0), from: 0, filter, memory, own($0, memory)) }
+    team.run { thread in
+      let space = own(thread, memory)
+      let room = space + Transform.filterWorkspaceFloats
+      transformFilter(team.share(of: panels, thread: thread), from: 0, memory, space) {
+        panel, phase, channels in
+        if readsInPlace { return taps(panel, channels.lowerBound, inPlace: filter) }
+        gather(panel, phase, channels, filter, room, tap: Self.rowsAtOnce * 16)
+        return Transform.Taps(g: room, row: 16, tap: Self.rowsAtOnce * 16)
+      }
+    }
   }
 
   private func compute(
@@ -122,19 +142,25 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private func runByChannels(_ call: CorrelationCall, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
     let (maps, filter) = call.whole
     let tiles = maps.images * tilesOfImage
-    let own = filterFloats + productFloats + workspace
+    let own = gatheredFloats + filterFloats + productFloats + workspace
     team.run { thread in
       let share = team.share(of: tiles, thread: thread)
-      let space = memory + inputFloats + thread * own + filterFloats + productFloats
+      let space = memory + inputFloats + (thread + 1) * own - workspace
       transformInput(share, maps.input, maps.activation, memory + share.lowerBound * inputRow, space)
     }
     team.run { thread in
-      let u = memory + inputFloats + thread * own
+      let gathered = memory + inputFloats + thread * own
+      let u = gathered + gatheredFloats
       let (products, space) = (u + filterFloats, u + filterFloats + productFloats)
       let share = team.share(of: panels, thread: thread)
       for first in stride(from: share.lowerBound, to: share.upperBound, by: panelsAtOnce) {
         let range = first..<min(first + panelsAtOnce, share.upperBound)
-        transformFilter(range, from: first, filter, u, space)
+        if !readsInPlace { gather(range, filter, gathered) }
+        transformFilter(range, from: first, u, space) { panel, phase, channels in
+          if readsInPlace { return taps(panel, channels.lowerBound, inPlace: filter) }
+          let place = gathered + (panel - first) * gatheredPanel + phase * gatheredPhase
+          return Transform.Taps(g: place + channels.lowerBound * 16, row: 16, tap: gatheredTap)
+        }
         multiply(tiles, memory, u, range, products)
         transformProducts(0..<tiles, range, products, maps, space)
       }
@@ -194,55 +220,67 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
 
   /// u[point][panel - from][phase][inputChannels][16] for a range of panels of 16 output channels. Goes through the
   /// filter in the order in which it is stored.
+  /// - Parameter taps: those of a panel, a phase and some input channels.
+  @inline(__always)
   private func transformFilter(
-    _ range: Range<Int>, from: Int, _ filter: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>,
-    _ space: UnsafeMutablePointer<Float>
+    _ range: Range<Int>, from: Int, _ u: UnsafeMutablePointer<Float>,
+    _ space: UnsafeMutablePointer<Float>, taps: (Int, Int, Range<Int>) -> Transform.Taps
   ) {
-    let (inputs, outputs, used) = (problem.inputChannels, problem.outputChannels, problem.usedChannels)
-    let inPlace = !problem.transposed && problem.phases.count == 1
+    let used = problem.usedChannels
     for phase in reads.indices {
       for k in stride(from: 0, to: used, by: Self.rowsAtOnce) {
-        let count = min(Self.rowsAtOnce, used - k)
+        let channels = k..<min(k + Self.rowsAtOnce, used)
         for panel in range {
-          let target = u + ((panel - from) * depth + phase * used + k) * 16
-          if inPlace && panel * 16 + 16 <= outputs {
-            Transform.filter(
-              count: count, g: filter + k * outputs + panel * 16, rowStride: outputs, tapStride: inputs * outputs,
-              u: target, slice: filterSlice, workspace: space)
-          } else {
-            let taps = space + Transform.filterWorkspaceFloats
-            let writing = problem.phases[writes.count == 1 ? phase : panel / phasePanels]
-            gather(writing, panel % phasePanels * 16, k, count, filter, taps)
-            Transform.filter(
-              count: count, g: taps, rowStride: 16, tapStride: Self.rowsAtOnce * 16, u: target, slice: filterSlice,
-              workspace: space)
-          }
+          Transform.filter(
+            taps(panel, phase, channels), count: channels.count,
+            u: u + ((panel - from) * depth + phase * used + k) * 16, slice: filterSlice, workspace: space)
         }
       }
     }
   }
 
-  /// taps[tap][rows at once][16] of a phase, `count` input channels from k on and 16 output channels from o on; zeros
+  /// The taps of a panel from an input channel on, where they are stored.
+  @inline(__always)
+  private func taps(_ panel: Int, _ channel: Int, inPlace filter: UnsafePointer<Float>) -> Transform.Taps {
+    let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
+    return Transform.Taps(g: filter + channel * outputs + panel * 16, row: outputs, tap: inputs * outputs)
+  }
+
+  /// gathered[panel - the first][phase][tap][input channel][16] of a range of panels.
+  private func gather(_ range: Range<Int>, _ filter: UnsafePointer<Float>, _ gathered: UnsafeMutablePointer<Float>) {
+    for panel in range {
+      for phase in reads.indices {
+        gather(
+          panel, phase, 0..<problem.usedChannels, filter,
+          gathered + (panel - range.lowerBound) * gatheredPanel + phase * gatheredPhase, tap: gatheredTap)
+      }
+    }
+  }
+
+  /// taps[tap][input channel][16] of a panel of output channels and a phase of the map that is read, taps `tap` apart; zeros
   /// right of the last channel and for taps that the phase lacks.
   private func gather(
-    _ phase: WinogradPhase, _ o: Int, _ k: Int, _ count: Int, _ filter: UnsafePointer<Float>,
-    _ taps: UnsafeMutablePointer<Float>
+    _ panel: Int, _ read: Int, _ channels: Range<Int>, _ filter: UnsafePointer<Float>,
+    _ taps: UnsafeMutablePointer<Float>, tap: Int
   ) {
     let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
+    let phase = problem.phases[writes.count == 1 ? read : panel / phasePanels]
+    let (o, k) = (panel % phasePanels * 16, channels.lowerBound)
     let columns = min(16, outputs - o)
     for i in 0..<Rows.taps {
       for j in 0..<Columns.taps {
-        let target = taps + (i * Columns.taps + j) * Self.rowsAtOnce * 16
+        let target = taps + (i * Columns.taps + j) * tap
         guard let row = phase.tapRows[i], let column = phase.tapColumns[j] else {
-          target.update(repeating: 0, count: Self.rowsAtOnce * 16)
+          target.update(repeating: 0, count: channels.count * 16)
           continue
         }
         let source = filter + (row * problem.kernel + column) * inputs * outputs
         if problem.transposed {
-          Packing.transposedColumns(source + o * inputs + k, ldb: inputs, k: count, columns: columns, target)
+          Packing.transposedColumns(
+            source + o * inputs + k, ldb: inputs, k: channels.count, columns: columns, target)
         } else {
           Packing.panelsOf16(
-            source + k * outputs + o, ldb: outputs, k: count, columns: columns, target, panelStride: 0)
+            source + k * outputs + o, ldb: outputs, k: channels.count, columns: columns, target, panelStride: 0)
         }
       }
     }

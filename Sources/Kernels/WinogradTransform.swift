@@ -297,20 +297,25 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
   /// Floats of `filter`'s intermediate tile.
   static var filterWorkspaceFloats: Int { max(Rows.side * Columns.taps, Rows.taps * Columns.side) * 16 }
 
-  /// u[point][k][16] = G g G' for `count` k, from g[tap][k][16] with rows k `rowStride` apart and taps `tapStride`.
+  /// Taps g[tap][k][16] of a filter, and the floats from an input channel k and from a tap to the next.
+  struct Taps {
+    let g: UnsafePointer<Float>
+    let row, tap: Int
+  }
+
+  /// u[point][k][16] = G g G' for `count` k.
   static func filter(
-    count: Int, g: UnsafePointer<Float>, rowStride: Int, tapStride: Int, u: UnsafeMutablePointer<Float>, slice: Int,
-    workspace: UnsafeMutablePointer<Float>
+    _ taps: Taps, count: Int, u: UnsafeMutablePointer<Float>, slice: Int, workspace: UnsafeMutablePointer<Float>
   ) {
     for k in 0..<count {
-      let source = g + k * rowStride
+      let source = taps.g + k * taps.row
       // The taps lie a multiple of 4096 bytes apart in large filters, in one set of the first-level cache, and push each
       // other out: they are asked for in time.
-      let later = k + 3 < count ? source + 3 * rowStride : source + 16 + (3 - count) * rowStride
+      let later = k + 3 < count ? source + 3 * taps.row : source + 16 + (3 - count) * taps.row
       if SIMD16<Float>.areWide {
-        filter(SIMD16<Float>.self, source, later, tapStride, u + k * 16, slice, workspace)
+        filter(SIMD16<Float>.self, source, later, taps.tap, u + k * 16, slice, workspace)
       } else {
-        filter(SIMD8<Float>.self, source, later, tapStride, u + k * 16, slice, workspace)
+        filter(SIMD8<Float>.self, source, later, taps.tap, u + k * 16, slice, workspace)
       }
     }
   }
