@@ -22,11 +22,20 @@ public struct CollectivesBenchmark {
   public func run(world: Communicator) throws -> [Row] {
     let largest = 64 << 20
     let buffer = AlignedBuffer(count: largest / 4)
+    // What sums the gradients of two ranks of a host.
+    let shared = try world.sharedSums(count: largest / 4)
     var rows: [Row] = []
     var bytes = 64
     while bytes <= largest {
       let part = UnsafeMutableBufferPointer(start: buffer.pointer, count: bytes / 4)
       rows.append(try row("all-reduce", bytes, world) { try world.allReduce(part, .sum) })
+      if let shared {
+        rows.append(
+          try row("shared sums", bytes, world) {
+            try shared.start(0..<bytes / 4)
+            try shared.finish()
+          })
+      }
       rows.append(try row("broadcast", bytes, world) { try world.broadcast(part, from: 0) })
       bytes *= 16
     }

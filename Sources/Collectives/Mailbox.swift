@@ -6,8 +6,7 @@ import Foundation
 /// microseconds after a millisecond of computing, which has emptied the caches of MPI's own code and queues, this costs
 /// one or two; and it crosses while both ranks compute, which MPI's does inside MPI calls only.
 ///
-/// Each rank has a segment in anonymous memory that the others map by its descriptor: nothing in the file system, and
-/// nothing left behind by a rank that is killed. The order of a sum is that of recursive doubling, which MPI is told to
+/// The order of a sum is that of recursive doubling, which MPI is told to
 /// use between hosts: the bits do not depend on the hosts that the ranks get.
 package final class Mailbox {
   /// More ranks of a host would each read all the others' slots; MPI does better.
@@ -19,26 +18,33 @@ package final class Mailbox {
 
   /// Each number in a cache line of its own, which one rank writes and the others read.
   private static let line = 64
-  /// A segment: its rank's nonce; by slot, the message last posted and the message last taken out of all slots; the slots.
-  private static let postedAt = line
+  /// A segment: by slot, the message last posted and the message last taken out of all slots; the slots.
+  private static let postedAt = 0
   private static let takenAt = postedAt + slots * line
   private static let slotsAt = takenAt + slots * line
   private static let bytes = slotsAt + slots * slotDoubles * MemoryLayout<Double>.stride
 
   private let rank: Int
-  private let segments: [UnsafeMutableRawPointer]
+  private let shared: SharedSegments
+  private var segments: [UnsafeMutableRawPointer] { shared.segments }
   /// The messages so far, from 1; all ranks count alike.
   private var last: UInt64 = 0
   /// The last message of each slot that this rank has taken.
   private var taken: [UInt64]
 
-  private init(rank: Int, segments: [UnsafeMutableRawPointer]) {
+  private init(rank: Int, _ shared: SharedSegments) {
     self.rank = rank
-    self.segments = segments
+    self.shared = shared
     taken = [UInt64](repeating: 0, count: Self.slots)
   }
 
-  deinit { for segment in segments { munmap(segment, Self.bytes) } }
+  /// Collective: a mailbox on all ranks, or on none where they are too many, not all of one host, or kept from each
+  /// other's memory.
+  /// - Throws: `CollectiveError`.
+  static func open(_ communicator: Communicator) throws -> Mailbox? {
+    guard communicator.size <= mostRanks else { return nil }
+    return try SharedSegments.open(communicator, bytes: bytes).map { Mailbox(rank: communicator.rank, $0) }
+  }
 
   /// A message that this rank has posted.
   struct Message {
@@ -127,50 +133,5 @@ package final class Mailbox {
         if turns % 16 == 0 { cmpi_progress(communicator) }
       }
     }
-  }
-}
-
-extension Mailbox {
-  /// Collective: a mailbox on all ranks, or on none where they are too many, not all of one host, or kept from each
-  /// other's memory.
-  /// - Throws: `CollectiveError`.
-  static func open(_ communicator: Communicator) throws -> Mailbox? {
-    let (rank, size) = (communicator.rank, communicator.size)
-    guard size > 1, size <= mostRanks, try communicator.splitByHost().size == size else { return nil }
-    let own = cmpi_memory_file(bytes)
-    defer { if own >= 0 { close(own) } }
-    var segments = [UnsafeMutableRawPointer?](repeating: nil, count: size)
-    segments[rank] = own >= 0 ? map(own) : nil
-    let nonce = UInt64.random(in: 1...UInt64.max)
-    segments[rank]?.storeBytes(of: nonce, as: UInt64.self)
-    let everyone = try communicator.allGather(
-      [UInt64(getpid()), UInt64(max(own, 0)), segments[rank] == nil ? 0 : nonce])
-    for (other, theirs) in everyone.enumerated() where other != rank && theirs[2] != 0 {
-      segments[other] = peer(process: theirs[0], descriptor: theirs[1], nonce: theirs[2])
-    }
-    // Also the sign that nobody opens a descriptor any more that its owner is about to close.
-    let mapped = segments.compactMap { $0 }
-    if try communicator.allReduce(Int64(mapped.count), .min) < Int64(size) {
-      for segment in mapped { munmap(segment, bytes) }
-      return nil
-    }
-    return Mailbox(rank: rank, segments: mapped)
-  }
-
-  private static func map(_ descriptor: Int32) -> UnsafeMutableRawPointer? {
-    let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
-    return memory == MAP_FAILED ? nil : memory
-  }
-
-  /// Another process's segment. The same number may be another process's in another container: the nonce tells.
-  private static func peer(process: UInt64, descriptor: UInt64, nonce: UInt64) -> UnsafeMutableRawPointer? {
-    let file = Foundation.open("/proc/\(process)/fd/\(descriptor)", O_RDWR | O_CLOEXEC | O_NONBLOCK)
-    guard file >= 0 else { return nil }
-    defer { close(file) }
-    var status = stat()
-    guard fstat(file, &status) == 0, status.st_size == off_t(bytes), let memory = map(file) else { return nil }
-    if memory.load(as: UInt64.self) == nonce { return memory }
-    munmap(memory, bytes)
-    return nil
   }
 }

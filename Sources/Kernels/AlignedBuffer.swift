@@ -9,17 +9,25 @@ import Synchronization
 public final class AlignedBuffer: @unchecked Sendable {
   public let pointer: UnsafeMutablePointer<Float>
   public let count: Int
-  private let memory: HugePages
+  /// Whose memory it is.
+  private let owner: AnyObject
 
   /// - Parameter count: floats; 0 gives a valid pointer to nothing.
   public init(count: Int) {
     precondition(count >= 0, "a buffer cannot have \(count) floats")
     let bytes = (max(count, 16) * MemoryLayout<Float>.stride + 63) / 64 * 64
     let raw: UnsafeMutableRawPointer
-    (memory, raw) = HugePages.block(of: bytes)
+    let pages: HugePages
+    (pages, raw) = HugePages.block(of: bytes)
+    owner = pages
     memset(raw, 0, bytes)
     pointer = raw.bindMemory(to: Float.self, capacity: max(count, 16))
     self.count = count
+  }
+
+  /// Floats in another's memory, on a cache line, for as long as this object keeps the owner.
+  public init(_ floats: UnsafeMutableBufferPointer<Float>, of owner: AnyObject) {
+    (pointer, count, self.owner) = (floats.baseAddress!, floats.count, owner)
   }
 
   /// The floats as an unsafe buffer; valid as long as this object lives.

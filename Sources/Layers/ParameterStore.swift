@@ -105,7 +105,8 @@ public final class ParameterStore {
   public let buffers: [RunningBuffer]
   public let batchNorms: [String]
   public let values: AlignedBuffer
-  public let gradients: AlignedBuffer
+  /// May lie elsewhere before a first pass.
+  public var gradients: AlignedBuffer
   public let running: AlignedBuffer
   /// PyTorch's num_batches_tracked: batches seen in training mode, one a view or a pass of joint views; the same for every batch norm.
   public var batchesTracked: Int64 = 0

@@ -35,7 +35,9 @@ public final class TrainingStep {
     clock = method.context.clock
     optimizer = Optimizer(method.online, settings)
     meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim, communicator: world)
-    let reduction = GradientAllReduce(method.online.gradients, communicator: world, clock: clock)
+    let sums = try world.sharedSums(count: method.online.gradients.count)
+    if let sums { method.online.gradients = AlignedBuffer(sums.floats, of: sums) }
+    let reduction = GradientAllReduce(method.online.gradients, sums, communicator: world, clock: clock)
     method.context.gradientsReady = { try reduction.ready(from: $0) }
     let (online, clock) = (method.online, clock)
     let movingAverage = method.target.map {

@@ -279,5 +279,45 @@ private var pendingCases: [MultiRankCase] {
         }
       }
     },
+    MultiRankCase(name: "collectives: sums where they are, in memory of two ranks, have the bits that MPI's have") {
+      communicator in
+      let count = 40_013
+      let sums = try communicator.sharedSums(count: count)
+      // Two ranks of one host must share memory, or the case would test nothing on any rank count.
+      let isOneHost = try communicator.splitByHost().size == communicator.size
+      try expect(
+        (sums != nil) == (isOneHost && communicator.size == 2),
+        "\(communicator.size) ranks, of one host: \(isOneHost), sum in shared memory: \(sums != nil)")
+      guard let sums else { return }
+      for round in 0..<4 {
+        let both = (0..<2).map { roughFloats(count, rank: $0 + 2 * round) }
+        var wanted = both[communicator.rank]
+        // Late with its numbers, which the other rank must wait for, and with each sum.
+        let late = round % 2 == communicator.rank
+        if late { usleep(20_000) }
+        for index in wanted.indices { sums.floats[index] = wanted[index] }
+        // Every other round all slots are taken, and MPI sums.
+        var others = [Double](repeating: 1, count: 16)
+        try others.withUnsafeMutableBufferPointer { others in
+          let pending = try (0..<(round < 2 ? 0 : 16)).map {
+            try communicator.startAllReduce(UnsafeMutableBufferPointer(rebasing: others[$0..<$0 + 1]), .sum)
+          }
+          var end = count
+          while end > 0 {
+            let start = max(0, end - 7_001)
+            try sums.start(start..<end)
+            if late { usleep(1_000) }
+            end = start
+          }
+          try sums.finish()
+          for sum in pending { try sum.wait() }
+        }
+        // Before the ranks meet again: every sum must be there now.
+        let found = Array(sums.floats)
+        try expect(found == zip(both[0], both[1]).map { $0 + $1 }, "round \(round): sums in shared memory are wrong")
+        try communicator.allReduce(&wanted, .sum)
+        try expect(found == wanted, "round \(round): sums in shared memory differ from MPI's")
+      }
+    },
   ]
 }
