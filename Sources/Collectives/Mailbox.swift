@@ -6,8 +6,8 @@ import Foundation
 /// microseconds after a millisecond of computing, which has emptied the caches of MPI's own code and queues, this costs
 /// one or two; and it crosses while both ranks compute, which MPI's does inside MPI calls only.
 ///
-/// The order of a sum is that of recursive doubling, which MPI is told to
-/// use between hosts: the bits do not depend on the hosts that the ranks get.
+/// The order of a sum is that of recursive doubling, which MPI is told to use between hosts: the bits do not depend on the
+/// hosts that the ranks get.
 package final class Mailbox {
   /// More ranks of a host would each read all the others' slots; MPI does better.
   static let mostRanks = 8
