@@ -1,5 +1,3 @@
-internal import CMPI
-
 /// Floats of each of two ranks of a host in memory that both map, summed where they are: each rank adds up half of a range for
 /// both. MPI's all-reduce has the kernel copy all of it twice, and waits for the other rank at every range; this waits at the
 /// end. The same bits: two numbers have one sum. More ranks would add up in another order than between hosts.
@@ -8,33 +6,36 @@ public final class SharedSums {
   public let floats: UnsafeMutableBufferPointer<Float>
   private let both: [UnsafeMutablePointer<Float>]
   private let shared: SharedSegments
-  private let mailbox: Mailbox
   private let communicator: Communicator
-  /// Ranges that this rank is done with, and the messages that say so.
-  private var started: [(range: Range<Int>, message: Mailbox.Message)] = []
+  /// Ranges that this rank is done with, and the meetings at which both are.
+  private var started: [(range: Range<Int>, meeting: Pending)] = []
+  /// What meetings sum, one number each: zeros. No more than two are under way.
+  private let zeros: UnsafeMutableBufferPointer<Double>
+  private var meetings = 0
 
-  private init(_ shared: SharedSegments, count: Int, _ mailbox: Mailbox, _ communicator: Communicator) {
+  private init(_ shared: SharedSegments, count: Int, _ communicator: Communicator) {
     both = shared.segments.map { $0.bindMemory(to: Float.self, capacity: count) }
     floats = UnsafeMutableBufferPointer(start: both[communicator.rank], count: count)
-    (self.shared, self.mailbox, self.communicator) = (shared, mailbox, communicator)
-    started.reserveCapacity(Mailbox.slots)
+    (self.shared, self.communicator) = (shared, communicator)
+    zeros = .allocate(capacity: 2)
+    zeros.initialize(repeating: 0)
+    started.reserveCapacity(2)
   }
 
+  // What an error left under way still has its number.
+  deinit { if started.isEmpty { zeros.deallocate() } }
+
   fileprivate static func open(_ communicator: Communicator, count: Int) throws -> SharedSums? {
-    guard communicator.size == 2, let mailbox = try communicator.mailbox() else { return nil }
+    guard communicator.size == 2, communicator.sharesMemory else { return nil }
     return try SharedSegments.open(communicator, bytes: count * MemoryLayout<Float>.stride).map {
-      SharedSums($0, count: count, mailbox, communicator)
+      SharedSums($0, count: count, communicator)
     }
   }
 
   /// Says that this rank's numbers of a range are there, which it must not touch until `finish`. Collective.
   /// - Throws: `CollectiveError`.
   public func start(_ range: Range<Int>) throws {
-    guard let message = try post(count: range.count) else {
-      // No slot is free, on neither rank: others' sums are under way.
-      return try communicator.allReduce(UnsafeMutableBufferPointer(rebasing: floats[range]), .sum)
-    }
-    started.append((range, message))
+    started.append((range, try meet()))
     // The other rank is seldom behind by a whole range.
     while started.count > 1 { try settleFirst() }
   }
@@ -43,29 +44,19 @@ public final class SharedSums {
   /// - Throws: `CollectiveError`.
   public func finish() throws {
     while !started.isEmpty { try settleFirst() }
-    guard let message = try post(count: 0) else { return try communicator.barrier() }
-    try take(message, count: 0)
+    try meet().wait()
   }
 
-  private func post(count: Int) throws -> Mailbox.Message? {
-    var message: Mailbox.Message?
-    try communicator.run(.allReduce, count: count) {
-      message = mailbox.post(UnsafeBufferPointer(start: nil, count: 0), over: $0)
-      return cmpi_success()
-    }
-    return message
-  }
-
-  private func take(_ message: Mailbox.Message, count: Int) throws {
-    try communicator.run(.allReduce, count: count) {
-      mailbox.take(message, into: UnsafeMutableBufferPointer(start: nil, count: 0), over: $0)
-      return cmpi_success()
-    }
+  /// A meeting, which is over when both ranks have come: an all-reduce that waits for the other, as a sum must.
+  private func meet() throws -> Pending {
+    meetings += 1
+    let place = meetings % zeros.count
+    return try communicator.startAllReduce(UnsafeMutableBufferPointer(rebasing: zeros[place..<place + 1]), .sum)
   }
 
   private func settleFirst() throws {
-    let (range, message) = started.removeFirst()
-    try take(message, count: range.count)
+    let (range, meeting) = started.removeFirst()
+    try meeting.wait()
     let middle = range.lowerBound + range.count / 2 / 16 * 16
     let own = communicator.rank == 0 ? range.lowerBound..<middle : middle..<range.upperBound
     let (a, b) = (both[0], both[1])

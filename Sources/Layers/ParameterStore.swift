@@ -105,7 +105,7 @@ public final class ParameterStore {
   public let buffers: [RunningBuffer]
   public let batchNorms: [String]
   public let values: AlignedBuffer
-  /// May lie elsewhere before a first pass.
+  /// Another buffer may take its place before the first pass, as one in memory that ranks share.
   public var gradients: AlignedBuffer
   public let running: AlignedBuffer
   /// PyTorch's num_batches_tracked: batches seen in training mode, one a view or a pass of joint views; the same for every batch norm.

@@ -292,11 +292,11 @@ private var pendingCases: [MultiRankCase] {
       for round in 0..<4 {
         let both = (0..<2).map { roughFloats(count, rank: $0 + 2 * round) }
         var wanted = both[communicator.rank]
-        // Late with its numbers, which the other rank must wait for, and with each sum.
         let late = round % 2 == communicator.rank
+        // Late with its numbers: a sum that did not wait for them would have the last round's.
         if late { usleep(20_000) }
         for index in wanted.indices { sums.floats[index] = wanted[index] }
-        // Every other round all slots are taken, and MPI sums.
+        // In the last two rounds all slots are taken, and the ranks meet through MPI.
         var others = [Double](repeating: 1, count: 16)
         try others.withUnsafeMutableBufferPointer { others in
           let pending = try (0..<(round < 2 ? 0 : 16)).map {
@@ -306,6 +306,7 @@ private var pendingCases: [MultiRankCase] {
           while end > 0 {
             let start = max(0, end - 7_001)
             try sums.start(start..<end)
+            // Late with its half of each sum: the other rank must not be done before.
             if late { usleep(1_000) }
             end = start
           }
