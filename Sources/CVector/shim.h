@@ -58,14 +58,35 @@ CVECTOR_INLINE cvector_float16 cvector_rectified16(cvector_float16 value) {
 /// All bits in the lanes where a > b.
 CVECTOR_INLINE cvector_int8 cvector_larger8(cvector_float8 a, cvector_float8 b) { return (cvector_int8)(a > b); }
 
+CVECTOR_INLINE cvector_int16 cvector_larger16(cvector_float16 a, cvector_float16 b) { return (cvector_int16)(a > b); }
+
 /// a in the lanes whose bits are set, b elsewhere.
 CVECTOR_INLINE cvector_float8 cvector_select8(cvector_int8 mask, cvector_float8 a, cvector_float8 b) {
   return (cvector_float8)((mask & (cvector_int8)a) | (~mask & (cvector_int8)b));
 }
 
+CVECTOR_INLINE cvector_float16 cvector_select16(cvector_int16 mask, cvector_float16 a, cvector_float16 b) {
+  return mask < 0 ? a : b;
+}
+
 /// The same number in every lane whose bits are set, b elsewhere.
 CVECTOR_INLINE cvector_int8 cvector_select8_number(cvector_int8 mask, int a, cvector_int8 b) {
   return (mask & (cvector_int8)a) | (~mask & b);
+}
+
+CVECTOR_INLINE cvector_int16 cvector_select16_number(cvector_int16 mask, int a, cvector_int16 b) {
+  return mask < 0 ? (cvector_int16)a : b;
+}
+
+/// The low byte of each lane.
+CVECTOR_INLINE void cvector_store_bytes8(cvector_int8 value, unsigned char *_Nonnull target) {
+  typedef unsigned char bytes __attribute__((ext_vector_type(8), aligned(1)));
+  *(bytes *)target = __builtin_convertvector(value, bytes);
+}
+
+CVECTOR_INLINE void cvector_store_bytes16(cvector_int16 value, unsigned char *_Nonnull target) {
+  typedef unsigned char bytes __attribute__((ext_vector_type(16), aligned(1)));
+  *(bytes *)target = __builtin_convertvector(value, bytes);
 }
 
 /// The first four lanes, and the last four, in double precision.

@@ -97,7 +97,8 @@ struct SpaceToDepth: Sendable {
 
 /// The forward pass of a 7x7 convolution of stride 2 by dense 5x5 tiles.
 struct SpaceToDepthConvolution: CorrelationKernel {
-  var pieces: PieceRule { kernel.pieces }
+  /// Images are computed one by one whatever the piece.
+  var pieces: PieceRule { kernel.pieces == .whole ? .whole : PieceRule(least: 1, grain: 1) }
   private let rearranged: SpaceToDepth
   private let kernel: WinogradConvolution<WinogradTile5, WinogradTile5>
   /// Floats of one image's dense map, of which each thread has room for one.
@@ -139,11 +140,14 @@ struct SpaceToDepthConvolution: CorrelationKernel {
 
 /// The filter gradient of a 7x7 convolution of stride 2 by dense 5x5 tiles.
 struct SpaceToDepthFilterGradient: FilterGradientKernel {
-  var pieces: PieceRule { kernel.pieces }
+  /// An image for each thread is many tiles.
+  var pieces: PieceRule { kernel.pieces == .whole ? .whole : PieceRule(least: threads, grain: threads) }
+  private let threads: Int
   private let rearranged: SpaceToDepth
   private let kernel: WinogradFilterGradient<WinogradTile5, WinogradTile5>
 
   init(_ shape: ConvolutionShape, threads: Int) {
+    self.threads = threads
     rearranged = SpaceToDepth(shape)
     kernel = WinogradFilterGradient(rearranged.problem, threads: threads)
   }

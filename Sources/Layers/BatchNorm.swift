@@ -13,7 +13,8 @@ package final class BatchNorm: Normalization {
   package static let momentum = 0.1
 
   private let channels: Int
-  private let rowsPerImage: Int
+  /// Of maps that statistics are taken of, and of what is normalised.
+  private let rowsPerImage, appliedRows: Int
   private let context: NetworkContext
   private let group: BatchNormGroup
   private let renorm: BatchRenormLimits?
@@ -46,11 +47,12 @@ package final class BatchNorm: Normalization {
   private var owners: Int { isJoint ? segmentsPerView : segments }
 
   package init(
-    _ name: String, channels: Int, rowsPerImage: Int, group: BatchNormGroup, renorm: BatchRenormLimits? = nil,
-    plan: ParameterPlan, context: NetworkContext
+    _ name: String, channels: Int, rowsPerImage: Int, pooledRows: Int? = nil, group: BatchNormGroup,
+    renorm: BatchRenormLimits? = nil, plan: ParameterPlan, context: NetworkContext
   ) {
     self.channels = channels
     self.rowsPerImage = rowsPerImage
+    appliedRows = pooledRows ?? rowsPerImage
     self.context = context
     self.group = group
     self.renorm = renorm
@@ -97,14 +99,17 @@ package final class BatchNorm: Normalization {
     partials.initialize(repeating: 0)
   }
 
-  package func observe(_ x: UnsafePointer<Float>, piece: Int, of pieces: Pieces) {
+  package func observe(_ x: UnsafePointer<Float>, from first: Int, piece: Int, of pieces: Pieces) {
     guard context.phase == .training else { return }
-    eachSegment(pieces[piece]) { segment, rows in
+    eachSegment(pieces[piece], rowsPerImage) { segment, rows in
       let (sum, squares) = partialSums(piece, segment)
       ChannelSums.moments(
-        x + rows.lowerBound * channels, rows: rows.count, channels: channels, sums: sum, squares: squares)
+        x + (rows.lowerBound - first * rowsPerImage) * channels, rows: rows.count, channels: channels, sums: sum,
+        squares: squares)
     }
   }
+
+  package func gamma(_ weights: Weights) -> UnsafePointer<Float>? { UnsafePointer(weights.value(gamma)) }
 
   /// A piece's sums over its images of a segment. Piece by piece and segment by segment, each has a place of its own.
   private func partialSums(_ piece: Int, _ segment: Int) -> (UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>)
@@ -120,7 +125,7 @@ package final class BatchNorm: Normalization {
     let each = 2 * channels
     sums.update(repeating: 0)
     for piece in 0..<observed.count {
-      eachSegment(observed[piece]) { segment, _ in
+      eachSegment(observed[piece], rowsPerImage) { segment, _ in
         let (from, to) = (partialSums(piece, segment).0, segmentSums(segment).0)
         for i in 0..<each { to[i] += from[i] }
       }
@@ -145,7 +150,9 @@ package final class BatchNorm: Normalization {
   }
 
   /// The rows of a range of images, by the segment whose statistics are theirs; in evaluation, all by the first.
-  private func eachSegment(_ images: Range<Int>, _ body: (_ segment: Int, _ rows: Range<Int>) -> Void) {
+  private func eachSegment(
+    _ images: Range<Int>, _ rowsPerImage: Int, _ body: (_ segment: Int, _ rows: Range<Int>) -> Void
+  ) {
     let all = images.lowerBound * rowsPerImage..<images.upperBound * rowsPerImage
     guard context.phase == .training, !images.isEmpty else { return body(0, all) }
     let rows = imagesPerSegment * rowsPerImage
@@ -154,31 +161,15 @@ package final class BatchNorm: Normalization {
     }
   }
 
-  /// output = the max-pooling of relu(norm(x)) of maps of `height` x `width`.
-  package func applyPooled(
-    _ x: UnsafePointer<Float>, height: Int, width: Int, output: UnsafeMutablePointer<Float>,
-    chosen: UnsafeMutablePointer<UInt8>?, images: Int, weights: Weights
-  ) {
-    let training = context.phase == .training
-    let count = training ? imagesPerSegment : images
-    let pooled = Pooling.pooledSize(height) * Pooling.pooledSize(width) * channels
-    for segment in 0..<(training ? segments : 1) {
-      let (from, to) = (segment * count * rowsPerImage * channels, segment * count * pooled)
-      Pooling.maxForward(
-        x + from, affine: affine(segment), images: count, height: height, width: width, channels: channels,
-        output: output + to, chosen: chosen.map { $0 + to }, team: context.team)
-    }
-  }
-
   package func apply(
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
-    eachSegment(images) { segment, rows in
+    eachSegment(images, appliedRows) { segment, rows in
       let at = rows.lowerBound * channels
       ChannelNormalize.forward(
         x + at, affine: affine(segment), residual: residual.map { $0 + at }, relu: relu,
-        output: output + (at - images.lowerBound * rowsPerImage * channels), rows: rows.count, channels: channels,
+        output: output + (at - images.lowerBound * appliedRows * channels), rows: rows.count, channels: channels,
         team: team)
     }
   }
@@ -194,7 +185,7 @@ package final class BatchNorm: Normalization {
     _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, piece: Int, of pieces: Pieces,
     weights: Weights
   ) {
-    eachSegment(pieces[piece]) { segment, rows in
+    eachSegment(pieces[piece], appliedRows) { segment, rows in
       let at = rows.lowerBound * channels
       let (gradients, products) = partialSums(piece, segment)
       ChannelSums.backward(
@@ -224,14 +215,14 @@ package final class BatchNorm: Normalization {
   }
 
   package func applyGradient(
-    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    _ gradient: UnsafePointer<Float>, from first: Int, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
-    eachSegment(images) { segment, rows in
-      let at = rows.lowerBound * channels
+    eachSegment(images, rowsPerImage) { segment, rows in
+      let at = (rows.lowerBound - first * rowsPerImage) * channels
       ChannelNormalize.backward(
-        gradient: gradient + at, x: x + at, affine: affine(segment), line: line(segment), masked: mask.isRecomputed,
-        output: inputGradient + at, rows: rows.count, channels: channels, team: team)
+        gradient: gradient + at, x: x + rows.lowerBound * channels, affine: affine(segment), line: line(segment),
+        masked: mask.isRecomputed, output: inputGradient + at, rows: rows.count, channels: channels, team: team)
     }
   }
 

@@ -10,15 +10,23 @@ package final class ConvolutionNorm {
   private let context: NetworkContext
   /// The convolution's output; the norm's backward pass needs it.
   private let sum: Scratch
+  /// Between the convolution and the norm, behind a stem.
+  private let pool: MaxPool?
+  /// Whether `sum` holds all images, or a piece for each thread.
+  private var keepsSum: Bool { pool == nil || context.keepsActivations || !convolution.dealsForward }
+  /// What is normalised, and floats of an image of it.
+  private var normalized: Scratch { pool?.map ?? sum }
+  private var normalizedFloats: Int { pool?.imageFloats ?? shape.outputSize }
   var outputFloats: Int { shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels }
   var inputFloats: Int { shape.images * shape.height * shape.width * shape.inputChannels }
 
   /// - Parameters:
   ///   - standardized: whether the convolution computes with standardised weights.
-  ///   - role: where the convolution's output goes in a network that keeps nothing.
+  ///   - pools: whether a max-pooling is behind the norm and its ReLU.
+  ///   - role: where the convolution's output, or the pooled one, goes in a network that keeps nothing.
   package init(
     convolution name: String, norm normName: String, _ kind: NormKind, standardized: Bool, shape: ConvolutionShape,
-    sharedAs role: SharedMaps.Role, plan: ParameterPlan, context: NetworkContext
+    pools: Bool = false, sharedAs role: SharedMaps.Role, plan: ParameterPlan, context: NetworkContext
   ) {
     self.shape = shape
     self.context = context
@@ -29,9 +37,14 @@ package final class ConvolutionNorm {
     standardization = standardized ? WeightStandardization(filter, team: context.team) : nil
     norm = kind.layer(
       normName, channels: shape.outputChannels, rowsPerImage: shape.outputHeight * shape.outputWidth,
-      group: context.scopes.encoder, plan: plan, context: context)
-    sum = context.map(
-      shape.images * shape.outputHeight * shape.outputWidth * shape.outputChannels, otherwise: role)
+      pooledRows: pools ? MaxPool.rowsPerImage(shape) : nil, group: context.scopes.encoder, plan: plan,
+      context: context)
+    pool = pools ? MaxPool(shape, sharedAs: role, context: context) : nil
+    sum = context.map(0, otherwise: pools ? .activation : role)
+    sum.reserve((keepsSum ? shape.images : convolution.forwardPiece * context.team.threads) * shape.outputSize)
+    if pools && context.keepsActivations {
+      _ = context.shared(.work0, convolution.filterGradientPiece * shape.outputSize)
+    }
   }
 
   /// Floats of the map that a unit's activation is put in for this one to read, unless it is made in reading: a piece for
@@ -62,6 +75,7 @@ package final class ConvolutionNorm {
     let output = sum.pointer
     let activation = context.maps[.activation].pointer
     norm.startObserving(pieces)
+    pool?.start(gamma: norm.gamma(weights))
     context.clock.measure(.convolutionForward) {
       if deals {
         convolution.packForward(inUse)
@@ -70,21 +84,30 @@ package final class ConvolutionNorm {
           let own = activation + thread * pieces.size * shape.inputSize
           let source = source(
             input, range, weights, activates: convolution.activatesForward, activation: own, on: thread, team: .alone)
+          let part = output + (keepsSum ? range.lowerBound : thread * pieces.size) * shape.outputSize
           convolution.forward(
-            images: range.count, input: source.map, activation: source.activation,
-            output: output + range.lowerBound * shape.outputSize, thread: thread)
-          context.clock.measure(.norm, on: thread) { norm.observe(output, piece: piece, of: pieces) }
+            images: range.count, input: source.map, activation: source.activation, output: part, thread: thread)
+          observe(part, piece, of: pieces, on: thread)
         }
       } else {
         let whole = wholeSource(input, pieces, weights, activation: activation)
         convolution.forward(
           images: images, input: whole.map, activation: whole.activation, filter: inUse, output: output)
-        context.clock.measure(.norm) {
-          context.team.deal(pieces.count) { _, piece in norm.observe(output, piece: piece, of: pieces) }
+        context.team.deal(pieces.count) { thread, piece in
+          observe(output + pieces[piece].lowerBound * shape.outputSize, piece, of: pieces, on: thread)
         }
       }
     }
     try context.clock.measure(.norm) { try norm.startSettling(images: images, weights: weights) }
+  }
+
+  /// What follows the convolution while the caches have its output.
+  private func observe(_ output: UnsafePointer<Float>, _ piece: Int, of pieces: Pieces, on thread: Int) {
+    let images = pieces[piece]
+    context.clock.measure(.norm, on: thread) {
+      norm.observe(output, from: images.lowerBound, piece: piece, of: pieces)
+    }
+    if let pool { context.clock.measure(.pooling, on: thread) { pool.forward(output, images: images) } }
   }
 
   /// All that a forward pass reads which takes all images together.
@@ -93,7 +116,7 @@ package final class ConvolutionNorm {
   ) -> Source {
     if case .map(let map) = input { return (map, nil) }
     if case .activation(let unit) = input, convolution.activatesForward, let made = unit.norm.activation(from: 0) {
-      return (UnsafePointer(unit.sum.pointer), made)
+      return (UnsafePointer(unit.normalized.pointer), made)
     }
     context.team.deal(pieces.count) { thread, piece in
       let own = activation + pieces[piece].lowerBound * shape.inputSize
@@ -106,7 +129,7 @@ package final class ConvolutionNorm {
     try context.clock.measure(.norm) { try norm.settle(weights: weights) }
   }
 
-  /// output = relu?(norm(convolution(input)) (+ residual)) of the last forward pass.
+  /// output = relu?(norm(convolution(input)) (+ residual)) of the last forward pass, pooled behind a stem.
   package func normalize(
     residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws {
@@ -121,31 +144,8 @@ package final class ConvolutionNorm {
     try settle(weights)
     return .made(
       NormalizedMap(
-        norm: norm, sum: sum.pointer, residual: residual, relu: relu, output: output, imageFloats: shape.outputSize,
-        weights: weights))
-  }
-
-  /// output = the max-pooling of relu(norm(convolution(input))) of the last forward pass; see `Pooling.maxForward`.
-  /// Batch norm and ReLU join the pooling's own pass.
-  /// - Parameter activation: room for relu(norm(...)), for other norms.
-  package func normalizePooled(
-    output: UnsafeMutablePointer<Float>, chosen: UnsafeMutablePointer<UInt8>?,
-    activation: UnsafeMutablePointer<Float>, images: Int, weights: Weights
-  ) throws {
-    try settle(weights)
-    if let batchNorm = norm as? BatchNorm {
-      return context.clock.measure(.norm) {
-        batchNorm.applyPooled(
-          sum.pointer, height: shape.outputHeight, width: shape.outputWidth, output: output, chosen: chosen,
-          images: images, weights: weights)
-      }
-    }
-    try normalize(residual: nil, relu: true, output: activation, images: images, weights: weights)
-    context.clock.measure(.pooling) {
-      Pooling.maxForward(
-        activation, images: images, height: shape.outputHeight, width: shape.outputWidth,
-        channels: shape.outputChannels, output: output, chosen: chosen, team: context.team)
-    }
+        norm: norm, sum: normalized.pointer, residual: residual, relu: relu, output: output,
+        imageFloats: normalizedFloats, weights: weights))
   }
 
   /// What a pass reads: a map, or what an activation is to be made of.
@@ -166,11 +166,12 @@ package final class ConvolutionNorm {
       return (UnsafePointer(map.output) + images.lowerBound * shape.inputSize, nil)
     case .activation(let unit):
       if activates, let activation = unit.norm.activation(from: images.lowerBound) {
-        return (UnsafePointer(unit.sum.pointer + images.lowerBound * shape.inputSize), activation)
+        return (UnsafePointer(unit.normalized.pointer + images.lowerBound * shape.inputSize), activation)
       }
       context.clock.measure(.norm, on: thread) {
         unit.norm.apply(
-          unit.sum.pointer, residual: nil, relu: true, output: activation, images: images, weights: weights, team: team)
+          unit.normalized.pointer, residual: nil, relu: true, output: activation, images: images, weights: weights,
+          team: team)
       }
       return (UnsafePointer(activation), nil)
     }
@@ -184,16 +185,8 @@ package final class ConvolutionNorm {
   /// - Parameter projection: a unit beside it whose sum is added to its own before the ReLU.
   func taker(mask: ReLUMask, projection: ConvolutionNorm? = nil, weights: Weights) -> GradientTaker {
     GradientTaker(
-      norm, x: sum.pointer, mask: mask, weights: weights,
-      projection: projection.map { ($0.norm, UnsafePointer($0.sum.pointer)) })
-  }
-
-  /// The same for all of a gradient that is there already.
-  func takeGradient(_ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, images: Int, weights: Weights) {
-    context.clock.measure(.norm) {
-      taker(mask: mask, weights: weights).takeAll(
-        gradient, Pieces(images: images, size: convolution.cachedImages), team: context.team)
-    }
+      norm, x: normalized.pointer, mask: mask, weights: weights,
+      projection: projection.map { ($0.norm, UnsafePointer($0.normalized.pointer)) })
   }
 
   /// After all of the gradient was taken: starts to settle it with the other ranks.
@@ -209,14 +202,15 @@ package final class ConvolutionNorm {
     _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, sumGradient: UnsafeMutablePointer<Float>,
     inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, images: Int, weights: Weights, taker: GradientTaker?
   ) throws {
+    precondition(pool == nil, "a stem's input needs no gradient")
     try context.clock.measure(.norm) { try norm.settleGradient() }
     let deals = convolution.dealsInputGradient
     let pieces = Pieces(images: images, size: deals ? convolution.inputGradientPiece : convolution.cachedImages)
     func apply(_ piece: Int, on thread: Int) {
       context.clock.measure(.norm, on: thread) {
         norm.applyGradient(
-          gradient, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: pieces[piece], weights: weights,
-          team: .alone)
+          gradient, from: 0, x: sum.pointer, mask: mask, inputGradient: sumGradient, images: pieces[piece],
+          weights: weights, team: .alone)
       }
     }
     func take(_ piece: Int, on thread: Int) {
@@ -250,28 +244,55 @@ package final class ConvolutionNorm {
   ) {
     for first in stride(from: 0, to: images, by: convolution.filterGradientPiece) {
       let piece = first..<min(first + convolution.filterGradientPiece, images)
-      addToFilterGradient(sumGradient, input: input, piece, of: images, weights)
+      addToFilterGradient(sumGradient, from: 0, input: input, piece, of: images, weights)
     }
   }
 
-  /// In place of both for a unit whose input needs no gradient; `gradient` becomes that of the convolution's output.
+  /// In place of both for a unit whose input needs no gradient; `gradient` may become that of the convolution's output.
   package func backwardFilterOnly(
     _ gradient: UnsafeMutablePointer<Float>, mask: ReLUMask, input: UnitInput, images: Int, weights: Weights
   ) throws {
     try context.clock.measure(.norm) { try norm.settleGradient() }
     for first in stride(from: 0, to: images, by: convolution.filterGradientPiece) {
       let piece = first..<min(first + convolution.filterGradientPiece, images)
-      context.clock.measure(.norm) {
-        norm.applyGradient(
-          gradient, x: sum.pointer, mask: mask, inputGradient: gradient, images: piece, weights: weights,
-          team: context.team)
+      if let pool {
+        let sumGradient = context.maps[.work0].pointer
+        unpool(gradient, pool, piece, mask, into: sumGradient, weights)
+        addToFilterGradient(sumGradient, from: first, input: input, piece, of: images, weights)
+      } else {
+        context.clock.measure(.norm) {
+          norm.applyGradient(
+            gradient, from: 0, x: sum.pointer, mask: mask, inputGradient: gradient, images: piece, weights: weights,
+            team: context.team)
+        }
+        addToFilterGradient(gradient, from: 0, input: input, piece, of: images, weights)
       }
-      addToFilterGradient(gradient, input: input, piece, of: images, weights)
     }
   }
 
+  /// Some images' gradient of the convolution's output, from that of the pooled maps: a map that is four times as large and
+  /// written as a piece only. `target` begins with the first of the images.
+  private func unpool(
+    _ gradient: UnsafePointer<Float>, _ pool: MaxPool, _ images: Range<Int>, _ mask: ReLUMask,
+    into target: UnsafeMutablePointer<Float>, _ weights: Weights
+  ) {
+    context.team.deal(images.count) { thread, index in
+      let image = images.lowerBound + index
+      context.clock.measure(.pooling, on: thread) {
+        pool.backward(gradient, image: image, into: target + index * shape.outputSize)
+      }
+      context.clock.measure(.norm, on: thread) {
+        norm.applyGradient(
+          target, from: images.lowerBound, x: sum.pointer, mask: mask, inputGradient: target, images: image..<image + 1,
+          weights: weights, team: .alone)
+      }
+    }
+  }
+
+  /// - Parameter start: the image that `sumGradient` begins with.
   private func addToFilterGradient(
-    _ sumGradient: UnsafePointer<Float>, input: UnitInput, _ piece: Range<Int>, of images: Int, _ weights: Weights
+    _ sumGradient: UnsafePointer<Float>, from start: Int, input: UnitInput, _ piece: Range<Int>, of images: Int,
+    _ weights: Weights
   ) {
     let source = source(
       input, piece, weights, activates: convolution.activatesFilterGradient,
@@ -280,7 +301,7 @@ package final class ConvolutionNorm {
     context.clock.measure(.convolutionBackward) {
       convolution.filterGradient(
         images: piece.count, input: source.map, activation: source.activation,
-        outputGradient: sumGradient + piece.lowerBound * shape.outputSize,
+        outputGradient: sumGradient + (piece.lowerBound - start) * shape.outputSize,
         filterGradient: weights.gradient(filter), isFirst: piece.lowerBound == 0, isLast: isLast)
       if isLast { standardization?.backward(weights.gradient(filter), weights: weights.value(filter)) }
     }

@@ -5,7 +5,8 @@ import Kernels
 package final class GroupNorm: Normalization {
   private let groups: Int
   private let channels: Int
-  private let rowsPerImage: Int
+  /// Of maps that statistics are taken of, and of what is normalised.
+  private let rowsPerImage, appliedRows: Int
   private let context: NetworkContext
   private let gamma: Parameter
   private let beta: Parameter
@@ -24,11 +25,13 @@ package final class GroupNorm: Normalization {
   }
 
   package init(
-    _ name: String, groups: Int, channels: Int, rowsPerImage: Int, plan: ParameterPlan, context: NetworkContext
+    _ name: String, groups: Int, channels: Int, rowsPerImage: Int, pooledRows: Int? = nil, plan: ParameterPlan,
+    context: NetworkContext
   ) {
     self.groups = groups
     self.channels = channels
     self.rowsPerImage = rowsPerImage
+    appliedRows = pooledRows ?? rowsPerImage
     self.context = context
     gamma = plan.add(name + ".weight", shape: [channels], start: .constant(1))
     beta = plan.add(name + ".bias", shape: [channels], start: .constant(0))
@@ -45,13 +48,16 @@ package final class GroupNorm: Normalization {
 
   package func startObserving(_ pieces: Pieces) {}
 
-  package func observe(_ x: UnsafePointer<Float>, piece: Int, of pieces: Pieces) {
+  package func observe(_ x: UnsafePointer<Float>, from first: Int, piece: Int, of pieces: Pieces) {
     for image in pieces[piece] {
       let (sum, squares) = imageSums(image)
       ChannelSums.moments(
-        x + image * rowsPerImage * channels, rows: rowsPerImage, channels: channels, sums: sum, squares: squares)
+        x + (image - first) * rowsPerImage * channels, rows: rowsPerImage, channels: channels, sums: sum,
+        squares: squares)
     }
   }
+
+  package func gamma(_ weights: Weights) -> UnsafePointer<Float>? { UnsafePointer(weights.value(gamma)) }
 
   package func startSettling(images: Int, weights: Weights) {
     let (gamma, beta) = (weights.value(gamma), weights.value(beta))
@@ -73,11 +79,11 @@ package final class GroupNorm: Normalization {
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
-    let size = rowsPerImage * channels
+    let size = appliedRows * channels
     eachImage(images, team) { image in
       ChannelNormalize.forward(
         x + image * size, affine: affine(image), residual: residual.map { $0 + image * size }, relu: relu,
-        output: output + (image - images.lowerBound) * size, rows: rowsPerImage, channels: channels, team: .alone)
+        output: output + (image - images.lowerBound) * size, rows: appliedRows, channels: channels, team: .alone)
     }
   }
 
@@ -85,13 +91,13 @@ package final class GroupNorm: Normalization {
     _ gradient: UnsafeMutablePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask, piece: Int, of pieces: Pieces,
     weights: Weights
   ) {
-    let size = rowsPerImage * channels
+    let size = appliedRows * channels
     for image in pieces[piece] {
       let (sum, products) = imageSums(image)
       ChannelSums.backward(
         gradient: gradient + image * size, x: x + image * size, mask: mask.from(image * size),
         affine: affine(image),
-        rows: rowsPerImage, channels: channels, sums: sum, products: products)
+        rows: appliedRows, channels: channels, sums: sum, products: products)
     }
   }
 
@@ -116,15 +122,15 @@ package final class GroupNorm: Normalization {
   package func settleGradient() {}
 
   package func applyGradient(
-    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    _ gradient: UnsafePointer<Float>, from first: Int, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     let size = rowsPerImage * channels
     eachImage(images, team) { image in
+      let at = (image - first) * size
       ChannelNormalize.backward(
-        gradient: gradient + image * size, x: x + image * size, affine: affine(image),
-        line: line(image), masked: mask.isRecomputed,
-        output: inputGradient + image * size, rows: rowsPerImage, channels: channels, team: .alone)
+        gradient: gradient + at, x: x + image * size, affine: affine(image), line: line(image),
+        masked: mask.isRecomputed, output: inputGradient + at, rows: rowsPerImage, channels: channels, team: .alone)
     }
   }
 

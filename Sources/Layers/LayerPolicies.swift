@@ -11,6 +11,9 @@ public enum Stem: String, CaseIterable, Codable, Sendable {
   case cifar
   /// 3x3 stride 2.
   case small
+
+  /// Whether a max-pooling follows.
+  public var pools: Bool { self == .imagenet }
 }
 
 /// What normalises a layer's outputs.

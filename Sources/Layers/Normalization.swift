@@ -2,13 +2,19 @@ import Kernels
 
 /// A normalisation between a convolution or linear layer and its ReLU, with the residual sum and ReLU joined in.
 ///
-/// Maps are [images * rowsPerImage x channels]; a head has one row an image.
+/// Maps are [images * rowsPerImage x channels]; a head has one row an image. Where a max-pooling comes before `apply`, what is
+/// applied and `observeGradient` see the pooled maps, and the rest those that statistics are taken of.
 package protocol Normalization: AnyObject {
   /// Makes room for what `observe` or `observeGradient` will take in.
   func startObserving(_ pieces: Pieces)
 
   /// Takes in a piece of the map x; every piece once, in any order and by any thread.
-  func observe(_ x: UnsafePointer<Float>, piece: Int, of pieces: Pieces)
+  /// - Parameter first: the image that x begins with.
+  func observe(_ x: UnsafePointer<Float>, from first: Int, piece: Int, of pieces: Pieces)
+
+  /// What each channel is scaled by once it has a deviation of 1, whose sign says whether norm(x) rises or falls with x before
+  /// there are statistics; nil where all rise.
+  func gamma(_ weights: Weights) -> UnsafePointer<Float>?
 
   /// Starts to make statistics of what was observed, all `images` of it. Where other ranks share in them, the message
   /// is under way until `settle`, which the same must call before the next of these.
@@ -39,9 +45,10 @@ package protocol Normalization: AnyObject {
   /// Waits for that; nothing when it is there.
   func settleGradient() throws
 
-  /// Writes the gradient of x for some images of the maps; `inputGradient`, a map of all images too, may be `gradient`.
+  /// Writes the gradient of x for some images of the maps; `inputGradient` may be `gradient`.
+  /// - Parameter first: the image that both gradients begin with; x begins with the batch's first.
   func applyGradient(
-    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    _ gradient: UnsafePointer<Float>, from first: Int, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights, team: ThreadTeam)
 }
 
@@ -52,7 +59,7 @@ extension Normalization {
   package func observe(_ x: UnsafePointer<Float>, images: Int, team: ThreadTeam) {
     let pieces = Pieces(images: images, size: Self.imagesAtOnce)
     startObserving(pieces)
-    team.deal(pieces.count) { observe(x, piece: $1, of: pieces) }
+    team.deal(pieces.count) { observe(x, from: 0, piece: $1, of: pieces) }
   }
 
   /// Of a head, where an image is a row.
@@ -68,43 +75,53 @@ extension Normalization {
     try startSettlingGradient(images: images, weights: weights)
     try settleGradient()
     applyGradient(
-      gradient, x: x, mask: mask, inputGradient: inputGradient, images: 0..<images, weights: weights, team: team)
+      gradient, from: 0, x: x, mask: mask, inputGradient: inputGradient, images: 0..<images, weights: weights,
+      team: team)
   }
 }
 
 extension NormKind {
   /// Makes the layer, with its parameters under `name`.
-  /// - Parameter group: the samples that share statistics, where the batch enters.
+  /// - Parameters:
+  ///   - pooledRows: rows of an image that a max-pooling leaves to normalise, where there is one.
+  ///   - group: the samples that share statistics, where the batch enters.
   package func layer(
-    _ name: String, channels: Int, rowsPerImage: Int, group: BatchNormGroup, plan: ParameterPlan,
-    context: NetworkContext
+    _ name: String, channels: Int, rowsPerImage: Int, pooledRows: Int? = nil, group: BatchNormGroup,
+    plan: ParameterPlan, context: NetworkContext
   ) -> any Normalization {
     switch self {
     case .bn, .brn:
       BatchNorm(
-        name, channels: channels, rowsPerImage: rowsPerImage, group: group,
+        name, channels: channels, rowsPerImage: rowsPerImage, pooledRows: pooledRows, group: group,
         renorm: self == .brn ? context.scopes.renorm : nil, plan: plan, context: context)
     case .ln:
-      GroupNorm(name, groups: 1, channels: channels, rowsPerImage: rowsPerImage, plan: plan, context: context)
+      GroupNorm(
+        name, groups: 1, channels: channels, rowsPerImage: rowsPerImage, pooledRows: pooledRows, plan: plan,
+        context: context)
     case .gn:
       GroupNorm(
-        name, groups: GroupNorm.groups(channels), channels: channels, rowsPerImage: rowsPerImage, plan: plan,
-        context: context)
+        name, groups: GroupNorm.groups(channels), channels: channels, rowsPerImage: rowsPerImage,
+        pooledRows: pooledRows, plan: plan, context: context)
     case .none:
-      NoNorm(channels: channels, rowsPerImage: rowsPerImage)
+      NoNorm(channels: channels, rowsPerImage: rowsPerImage, pooledRows: pooledRows)
     }
   }
 }
 
 /// Nothing is normalised; the residual sum and the ReLU remain.
 package final class NoNorm: Normalization {
-  private let floatsPerImage: Int
+  private let floatsPerImage, appliedFloats: Int
 
-  package init(channels: Int, rowsPerImage: Int) { floatsPerImage = channels * rowsPerImage }
+  package init(channels: Int, rowsPerImage: Int, pooledRows: Int? = nil) {
+    floatsPerImage = channels * rowsPerImage
+    appliedFloats = channels * (pooledRows ?? rowsPerImage)
+  }
 
   package func startObserving(_ pieces: Pieces) {}
 
-  package func observe(_ x: UnsafePointer<Float>, piece: Int, of pieces: Pieces) {}
+  package func observe(_ x: UnsafePointer<Float>, from first: Int, piece: Int, of pieces: Pieces) {}
+
+  package func gamma(_ weights: Weights) -> UnsafePointer<Float>? { nil }
 
   package func startSettling(images: Int, weights: Weights) {}
 
@@ -114,10 +131,10 @@ package final class NoNorm: Normalization {
     _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
-    let first = images.lowerBound * floatsPerImage
+    let first = images.lowerBound * appliedFloats
     ChannelNormalize.passThrough(
       x + first, residual: residual.map { $0 + first }, relu: relu, output: output,
-      count: images.count * floatsPerImage, team: team)
+      count: images.count * appliedFloats, team: team)
   }
 
   package func observeGradient(
@@ -136,18 +153,18 @@ package final class NoNorm: Normalization {
   package func settleGradient() {}
 
   package func applyGradient(
-    _ gradient: UnsafePointer<Float>, x: UnsafePointer<Float>, mask: ReLUMask,
+    _ gradient: UnsafePointer<Float>, from first: Int, x: UnsafePointer<Float>, mask: ReLUMask,
     inputGradient: UnsafeMutablePointer<Float>, images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     guard inputGradient != gradient else { return }
-    let first = images.lowerBound * floatsPerImage
-    (inputGradient + first).update(from: gradient + first, count: images.count * floatsPerImage)
+    let at = (images.lowerBound - first) * floatsPerImage
+    (inputGradient + at).update(from: gradient + at, count: images.count * floatsPerImage)
   }
 
   private func zero(
     _ gradient: UnsafeMutablePointer<Float>, where activation: UnsafePointer<Float>, _ images: Range<Int>
   ) {
-    for i in images.lowerBound * floatsPerImage..<images.upperBound * floatsPerImage where activation[i] <= 0 {
+    for i in images.lowerBound * appliedFloats..<images.upperBound * appliedFloats where activation[i] <= 0 {
       gradient[i] = 0
     }
   }

@@ -42,8 +42,7 @@ public final class ResNet {
   public let shape: EncoderShape
   private let context: NetworkContext
   private let stem: ConvolutionNorm
-  private let pooled: Scratch?
-  private let chosen: UnsafeMutablePointer<UInt8>?
+  private let stemOutput: Scratch
   private let blocks: [ResidualBlock]
   private let features: Scratch
   private let finalArea: Int
@@ -60,20 +59,11 @@ public final class ResNet {
     let stemShape = shape.stemConvolution(images: images)
     stem = ConvolutionNorm(
       convolution: name + "conv1", norm: name + "bn1", shape.norm, standardized: shape.standardizesWeights,
-      shape: stemShape, sharedAs: .convolution2, plan: plan,
-      context: context)
+      shape: stemShape, pools: shape.stem.pools, sharedAs: .convolution2, plan: plan, context: context)
     var (height, width) = (stemShape.outputHeight, stemShape.outputWidth)
-    if shape.stem == .imagenet {
-      if !(stem.norm is BatchNorm) { _ = context.shared(.activation, stem.outputFloats) }
-      height = Pooling.pooledSize(height)
-      width = Pooling.pooledSize(width)
-      let floats = images * height * width * shape.width
-      pooled = context.map(floats, otherwise: .output0)
-      chosen = context.keepsActivations ? .allocate(capacity: floats) : nil
-    } else {
-      pooled = context.map(images * height * width * shape.width, otherwise: .output0)
-      chosen = nil
-    }
+    if shape.stem.pools { (height, width) = (Pooling.pooledSize(height), Pooling.pooledSize(width)) }
+    let stemFloats = images * height * width * shape.width
+    stemOutput = context.map(stemFloats, otherwise: .output0)
     var made: [ResidualBlock] = []
     var channels = shape.width
     for (stage, count) in shape.blocks.enumerated() {
@@ -92,11 +82,9 @@ public final class ResNet {
     features = Scratch()
     features.reserve(images * channels)
     if context.keepsActivations {
-      for role in [SharedMaps.Role.gradient0, .gradient1, .work0] { _ = context.shared(role, stem.outputFloats) }
+      for role in [SharedMaps.Role.gradient0, .gradient1] { _ = context.shared(role, stemFloats) }
     }
   }
-
-  deinit { chosen?.deallocate() }
 
   /// Every convolution, the stem's first.
   var convolutions: [ConvolutionShape] { [stem.shape] + blocks.flatMap(\.convolutions) }
@@ -119,7 +107,7 @@ public final class ResNet {
     guard place == 0 else { return try blocks[block].forward(part: place, images: images, weights: weights) }
     let source =
       try block == 0
-      ? finishStem(images: images, weights: weights)
+      ? stem.normalizing(residual: nil, relu: true, output: stemOutput.pointer, weights: weights)
       : blocks[block - 1].finishForward(images: images, weights: weights)
     try blocks[block].forward(source, images: images, weights: weights)
   }
@@ -141,17 +129,6 @@ public final class ResNet {
     return try finishForward(images: images, weights: weights)
   }
 
-  private func finishStem(images: Int, weights: Weights) throws -> UnitInput {
-    guard let pooled else { preconditionFailure("a stem without output") }
-    guard shape.stem == .imagenet else {
-      return try stem.normalizing(residual: nil, relu: true, output: pooled.pointer, weights: weights)
-    }
-    try stem.normalizePooled(
-      output: pooled.pointer, chosen: chosen, activation: context.maps[.activation].pointer, images: images,
-      weights: weights)
-    return .map(UnsafePointer(pooled.pointer))
-  }
-
   /// Takes the gradient of the features [images x features] and writes the gradients of all parameters.
   public func backward(_ gradient: UnsafePointer<Float>, images: Int, weights: Weights) throws {
     guard let input else { preconditionFailure("backward before forward") }
@@ -165,28 +142,17 @@ public final class ResNet {
       top.taker(weights).takeAll(current, Pieces(images: images, size: 1), team: context.team)
     }
     try top.startSettlingGradient(images: images, weights: weights)
-    let pools = shape.stem == .imagenet
     for index in blocks.indices.reversed() {
       let below: GradientTaker? =
         index > 0
-        ? blocks[index - 1].taker(weights) : pools ? nil : stem.taker(mask: .recomputed, weights: weights)
+        ? blocks[index - 1].taker(weights) : stem.taker(mask: .recomputed, weights: weights)
       current = try blocks[index].backward(current, images: images, weights: weights, below: below) {
         if index > 0 { try blocks[index - 1].startSettlingGradient(images: images, weights: weights) }
       }
     }
-    var stemGradient = current
-    if let chosen, pools {
-      stemGradient = context.maps[.work0].pointer
-      context.clock.measure(.pooling) {
-        Pooling.maxBackward(
-          outputGradient: current, chosen: chosen, images: images, height: stem.shape.outputHeight,
-          width: stem.shape.outputWidth, channels: shape.width, inputGradient: stemGradient, team: context.team)
-      }
-      stem.takeGradient(stemGradient, mask: .recomputed, images: images, weights: weights)
-    }
     try stem.startSettlingGradient(images: images, weights: weights)
     try stem.backwardFilterOnly(
-      stemGradient, mask: .recomputed, input: .map(input), images: images, weights: weights)
+      current, mask: .recomputed, input: .map(input), images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
   }
 }

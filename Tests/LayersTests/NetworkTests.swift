@@ -80,7 +80,8 @@ final class NetworkTests: XCTestCase {
   private static let encoders: [(String, EncoderKind, Stem, Int, Double)] = [
     ("resnet10_cifar", .resnet10, .cifar, 2, 5e-5), ("resnet10_small", .resnet10, .small, 2, 5e-5),
     ("resnet10_imagenet", .resnet10, .imagenet, 2, 5e-5), ("resnet10_cifar_width4", .resnet10, .cifar, 4, 5e-5),
-    ("resnet18_cifar", .resnet18, .cifar, 2, 5e-5), ("resnet50_cifar", .resnet50, .cifar, 2, 5e-4),
+    ("resnet10_falling_stem", .resnet10, .imagenet, 4, 5e-5), ("resnet18_cifar", .resnet18, .cifar, 2, 5e-5),
+    ("resnet50_cifar", .resnet50, .cifar, 2, 5e-4),
   ]
 
   private func rig(

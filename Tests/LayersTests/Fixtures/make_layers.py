@@ -304,9 +304,10 @@ def float32_distance(module, weights, x, dy, tensors, output="output"):
     return max(float((a.double() - b).detach().abs().max() / max(float(b.detach().abs().max()), 1e-3 * largest)) for a, b in pairs)
 
 
-def save_network(name, build, shape, output="output", stray=5e-5, **more):
+def save_network(name, build, shape, output="output", stray=5e-5, change=lambda module: None, **more):
     def make():
         module = perturb(build())
+        change(module)
         x = exact(*shape)
         tensors, smallest = network(module, x, output)
         weights = {k: v for k, v in tensors.items() if k.startswith("weights.")}
@@ -413,6 +414,17 @@ def resnet():
                  width=2, stem="cifar", blocks="2,2,2,2")
     save_network("resnet50_cifar", lambda: encoder(Bottleneck, [3, 4, 6, 3], 2, "cifar"), (8, 3, 8, 8), "features",
                  width=2, stem="cifar", blocks="3,4,6,3")
+
+
+@case
+def resnet_falling_stem():
+    """Before the max-pooling: channels that rise with the convolution's output, fall with it and do neither."""
+    def change(net):
+        with torch.no_grad():
+            net.bn1.weight.copy_(torch.tensor([1.25, -0.75, 0.0, -1.5]))
+            net.bn1.bias[2] = 0.5
+    save_network("resnet10_falling_stem", lambda: encoder(BasicBlock, [1, 1, 1, 1], 4, "imagenet"), (4, 3, 24, 24),
+                 "features", change=change, width=4, stem="imagenet", blocks="1,1,1,1")
 
 
 @case
