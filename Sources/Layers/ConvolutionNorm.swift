@@ -308,7 +308,8 @@ package final class ConvolutionNorm {
   }
 }
 
-/// relu?(norm(sum) (+ residual)), the output of a unit, which whoever reads it first has made.
+/// relu?(norm(sum) (+ residual)), the output of a unit, which whoever reads it first has made, once: the output may be the
+/// residual's memory.
 package struct NormalizedMap {
   fileprivate let norm: any Normalization
   fileprivate let sum: UnsafePointer<Float>

@@ -10,6 +10,7 @@ package final class ResidualBlock {
   private let units: [ConvolutionNorm]
   private let downsample: ConvolutionNorm?
   private let context: NetworkContext
+  /// The block's own map, or where nothing is kept two that all blocks share.
   private let output: [Scratch]
   private let firstOffset: Int
   private var input: UnsafePointer<Float>?
@@ -62,15 +63,14 @@ package final class ResidualBlock {
     } else {
       output = [context.shared(.output0, floats), context.shared(.output1, floats)]
     }
-    reserve(floats)
+    reserve()
   }
 
   var convolutions: [ConvolutionShape] { (units + [downsample].compactMap { $0 }).map(\.shape) }
 
-  private func reserve(_ outputFloats: Int) {
+  private func reserve() {
     let largest = units.map { max($0.inputFloats, $0.outputFloats) }.max() ?? 0
     _ = context.shared(.activation, units.dropFirst().map(\.activationFloats).max() ?? 0)
-    if downsample != nil { _ = context.shared(.shortcut, outputFloats) }
     guard context.keepsActivations else { return }
     for role in [SharedMaps.Role.gradient0, .gradient1, .work0, .work1] { _ = context.shared(role, largest) }
   }
@@ -91,18 +91,23 @@ package final class ResidualBlock {
     try units[part].forward(.activation(units[part - 1]), images: images, weights: weights)
   }
 
-  /// After all parts: the output, made as it is read, which lives until the block after next where nothing is kept.
+  /// After all parts: the output, made as it is read. It lies where the shortcut lay that is added to it, which saves a map that
+  /// the caches would have to make room for, but for an input that the backward pass wants; so where nothing is kept, it lives
+  /// until the next block's is made.
   package func finishForward(images: Int, weights: Weights) throws -> UnitInput {
     guard let input else { preconditionFailure("the end of a forward pass before its beginning") }
-    let output = output.first { UnsafePointer($0.pointer) != input }!.pointer
+    let inputsPlace = output.firstIndex { UnsafePointer($0.pointer) == input }
     var shortcut = input
+    let target: UnsafeMutablePointer<Float>
     if let downsample {
-      let projected = context.maps[.shortcut].pointer
-      try downsample.normalize(residual: nil, relu: false, output: projected, images: images, weights: weights)
-      shortcut = UnsafePointer(projected)
+      target = output[inputsPlace == 0 ? 1 : 0].pointer
+      try downsample.normalize(residual: nil, relu: false, output: target, images: images, weights: weights)
+      shortcut = UnsafePointer(target)
+    } else {
+      target = output[inputsPlace ?? 0].pointer
     }
-    kept = output
-    return try units[units.count - 1].normalizing(residual: shortcut, relu: true, output: output, weights: weights)
+    kept = target
+    return try units[units.count - 1].normalizing(residual: shortcut, relu: true, output: target, weights: weights)
   }
 
   /// Begins the backward pass: what takes in the gradient of the output.
