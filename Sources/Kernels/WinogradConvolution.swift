@@ -12,6 +12,11 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private let depth, phasePanels, panels: Int
   /// Tiles and panels worked on at a time, and the row lengths of what they are transformed to.
   private let tilesAtOnce, panelsAtOnce, inputRow, productRow: Int
+  /// Whether, where blocks are of channels, the filter is transformed a row of the tile's points at a time, right before its
+  /// products: a panel's row stays in the second-level cache, which all points of a few panels would leave, and what the
+  /// ranks of a processor share is left to the maps. Each row reads the taps again, which pays where they are gathered anyway
+  /// or are much fewer than the points.
+  private let transformsByRows: Bool
   /// Distances from a point's matrix to the next point's.
   private let inputSlice, productSlice, filterSlice: Int
   /// Distance from a gathered tap to the next.
@@ -43,9 +48,11 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     phasePanels = (problem.outputChannels + 15) / 16
     panels = writes.count * phasePanels
     let tiles = problem.images * tilesOfImage
+    transformsByRows = !problem.isReadInPlace || Transform.points > 16
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
-      blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16))
+      blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16),
+      panelsAtMost: transformsByRows ? 1 : 4)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce) = (min(count, tiles), panels)
     case .channels(let count): (tilesAtOnce, panelsAtOnce) = (tiles, count / 16)
@@ -62,15 +69,15 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   }
 
   private var inputFloats: Int { Transform.points * inputSlice }
-  private var filterFloats: Int { Transform.points * filterSlice }
+  private var filterFloats: Int {
+    let isWhole = if case .tiles = blocking { true } else { !transformsByRows }
+    return (isWhole ? Transform.points : Columns.side) * filterSlice
+  }
   /// Taps of a block of panels, unless they can be read where they are stored. Gathered before, where blocks are of channels:
   /// a transposed filter is then read by whole cache lines.
   private var gatheredPanel: Int { reads.count * gatheredPhase }
   private var gatheredPhase: Int { Rows.taps * Columns.taps * gatheredTap }
-  private var gatheredFloats: Int { readsInPlace ? 0 : panelsAtOnce * gatheredPanel }
-  private var readsInPlace: Bool {
-    !problem.transposed && problem.phases.count == 1 && problem.outputChannels % 16 == 0
-  }
+  private var gatheredFloats: Int { transformsByRows ? panelsAtOnce * gatheredPanel : 0 }
   private var productFloats: Int { Transform.points * productSlice }
 
   /// Working memory: what the threads share, and what each has for itself.
@@ -113,7 +120,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       let room = space + Transform.filterWorkspaceFloats
       transformFilter(team.share(of: panels, thread: thread), from: 0, memory, space) {
         panel, phase, channels in
-        if readsInPlace { return taps(panel, channels.lowerBound, inPlace: filter) }
+        if problem.isReadInPlace { return taps(panel, channels.lowerBound, inPlace: filter) }
         gather(panel, phase, channels, filter, room, tap: Self.rowsAtOnce * 16)
         return Transform.Taps(g: room, row: 16, tap: Self.rowsAtOnce * 16)
       }
@@ -155,13 +162,18 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       let share = team.share(of: panels, thread: thread)
       for first in stride(from: share.lowerBound, to: share.upperBound, by: panelsAtOnce) {
         let range = first..<min(first + panelsAtOnce, share.upperBound)
-        if !readsInPlace { gather(range, filter, gathered) }
-        transformFilter(range, from: first, u, space) { panel, phase, channels in
-          if readsInPlace { return taps(panel, channels.lowerBound, inPlace: filter) }
-          let place = gathered + (panel - first) * gatheredPanel + phase * gatheredPhase
-          return Transform.Taps(g: place + channels.lowerBound * 16, row: 16, tap: gatheredTap)
+        if transformsByRows {
+          gather(range, filter, gathered)
+          for row in 0..<Rows.side {
+            transformFilterRow(row, range, gathered, u, space)
+            multiply(tiles, memory, u, range, products, points: row * Columns.side..<(row + 1) * Columns.side)
+          }
+        } else {
+          transformFilter(range, from: first, u, space) { panel, _, channels in
+            taps(panel, channels.lowerBound, inPlace: filter)
+          }
+          multiply(tiles, memory, u, range, products)
         }
-        multiply(tiles, memory, u, range, products)
         transformProducts(0..<tiles, range, products, maps, space)
       }
     }
@@ -177,11 +189,14 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   }
 
   /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point.
+  /// - Parameter points: those whose products are wanted; u begins with the first. All of them unless said.
   private func multiply(
     _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ range: Range<Int>,
-    _ products: UnsafeMutablePointer<Float>, outputs: Lookahead? = nil, nextInputs: Lookahead? = nil
+    _ products: UnsafeMutablePointer<Float>, points: Range<Int>? = nil, outputs: Lookahead? = nil,
+    nextInputs: Lookahead? = nil
   ) {
-    for point in 0..<Transform.points {
+    let points = points ?? 0..<Transform.points
+    for point in points {
       outputs?.ask(point, of: Transform.points)
       nextInputs?.ask(point, of: Transform.points)
       let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
@@ -194,7 +209,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
           for tile in 0..<tiles { (place + tile * productRow).update(repeating: 0, count: own.count * 16) }
           continue
         }
-        let panels = u + point * filterSlice + ((own.lowerBound - range.lowerBound) * depth + start) * 16
+        let panels =
+          u + (point - points.lowerBound) * filterSlice + ((own.lowerBound - range.lowerBound) * depth + start) * 16
         RegisterBlock.multiply(
           rows: tiles, k: k, a: v + point * inputSlice + start, lda: inputRow,
           b: PackedPanels(panels, stride: depth * 16), c: place, ldc: productRow, columns: own.count * 16,
@@ -235,6 +251,22 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
             taps(panel, phase, channels), count: channels.count,
             u: u + ((panel - from) * depth + phase * used + k) * 16, slice: filterSlice, workspace: space)
         }
+      }
+    }
+  }
+
+  /// u[column][panel][phase][inputChannels][16] of one row of the tile's points, for a range of panels whose taps are gathered.
+  private func transformFilterRow(
+    _ row: Int, _ range: Range<Int>, _ gathered: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>,
+    _ space: UnsafeMutablePointer<Float>
+  ) {
+    for panel in 0..<range.count {
+      for phase in reads.indices {
+        Transform.filterRow(
+          row,
+          Transform.Taps(g: gathered + panel * gatheredPanel + phase * gatheredPhase, row: 16, tap: gatheredTap),
+          count: problem.usedChannels, u: u + (panel * depth + phase * problem.usedChannels) * 16, slice: filterSlice,
+          workspace: space)
       }
     }
   }

@@ -37,6 +37,9 @@ struct WinogradProblem {
   /// Where the zeros begin, for a map with a single phase.
   var filledFrom: Int?
 
+  /// Whether the filter's taps can be read where they are stored, 16 output channels side by side.
+  var isReadInPlace: Bool { !transposed && phases.count == 1 && outputChannels % 16 == 0 }
+
   /// Phases of the map that is read, whose channels are summed over side by side; and of the map that is written.
   var inputPhases: [WinogradPhase] { outputStride == 1 ? phases : [phases[0]] }
   var outputPhases: [WinogradPhase] { outputStride == 1 ? [WinogradPhase.whole] : phases }
@@ -134,10 +137,13 @@ enum WinogradBlocking: Equatable {
   ///   - tiles: tiles of all images.
   ///   - points: products of a tile.
   ///   - inputChannels: channels summed over, those of all phases; likewise `panels` of 16 output channels.
-  init(tiles: Int, points: Int, inputChannels: Int, panels: Int, threads: Int, blockFloats: Int) {
+  ///   - panelsAtMost: of a block of channels.
+  init(
+    tiles: Int, points: Int, inputChannels: Int, panels: Int, threads: Int, blockFloats: Int, panelsAtMost: Int = 4
+  ) {
     if tiles * oddLines(inputChannels) < panels * 16 * inputChannels && panels >= threads {
       let share = (panels + threads - 1) / threads
-      let pieces = (share + 3) / 4
+      let pieces = (share + panelsAtMost - 1) / panelsAtMost
       self = .channels((share + pieces - 1) / pieces * 16)
     } else {
       let floats = points * (oddLines(inputChannels) + oddLines(panels * 16))

@@ -342,6 +342,57 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     }
   }
 
+  /// One row of the tile's points: u[column][k][16] = row `row` of G g G' for `count` k, to the bits of `filter`.
+  static func filterRow(
+    _ row: Int, _ taps: Taps, count: Int, u: UnsafeMutablePointer<Float>, slice: Int,
+    workspace: UnsafeMutablePointer<Float>
+  ) {
+    // The row is a constant in each case, so that the others' part of the transform is left out.
+    switch row {
+    case 0: filterRow(constant: 0, taps, count, u, slice, workspace)
+    case 1: filterRow(constant: 1, taps, count, u, slice, workspace)
+    case 2: filterRow(constant: 2, taps, count, u, slice, workspace)
+    case 3: filterRow(constant: 3, taps, count, u, slice, workspace)
+    case 4: filterRow(constant: 4, taps, count, u, slice, workspace)
+    case 5: filterRow(constant: 5, taps, count, u, slice, workspace)
+    case 6: filterRow(constant: 6, taps, count, u, slice, workspace)
+    case 7: filterRow(constant: 7, taps, count, u, slice, workspace)
+    case 8: filterRow(constant: 8, taps, count, u, slice, workspace)
+    case 9: filterRow(constant: 9, taps, count, u, slice, workspace)
+    default: preconditionFailure("a tile of more than ten rows of points")
+    }
+  }
+
+  @inline(__always)
+  private static func filterRow(
+    constant row: Int, _ taps: Taps, _ count: Int, _ u: UnsafeMutablePointer<Float>, _ slice: Int,
+    _ workspace: UnsafeMutablePointer<Float>
+  ) {
+    if row >= Rows.side { return }
+    for k in 0..<count {
+      let (source, target) = (taps.g + k * taps.row, u + k * 16)
+      if SIMD16<Float>.areWide {
+        filterRow(SIMD16<Float>.self, row, source, taps.tap, target, slice, workspace)
+      } else {
+        filterRow(SIMD8<Float>.self, row, source, taps.tap, target, slice, workspace)
+        filterRow(SIMD8<Float>.self, row, source + 8, taps.tap, target + 8, slice, workspace)
+      }
+    }
+  }
+
+  @inline(__always)
+  private static func filterRow<V: FloatVector>(
+    _: V.Type, _ row: Int, _ source: UnsafePointer<Float>, _ tapStride: Int, _ target: UnsafeMutablePointer<Float>,
+    _ slice: Int, _ workspace: UnsafeMutablePointer<Float>
+  ) {
+    let r = Columns.taps
+    for j in 0..<r {
+      Rows.filter(
+        { V.load(source + ($0 * r + j) * tapStride) }, { if $0 == row { $1.store(workspace + j * V.lanes) } })
+    }
+    Columns.filter({ V.load(workspace + $0 * V.lanes) }, { $1.store(target + $0 * slice) })
+  }
+
   /// Sums of products, transformed or to be transformed back: u[point][input][..] is the sum of `parts` partial sums
   /// `partStride` apart.
   struct Sums {
