@@ -52,7 +52,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
       blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16),
-      panelsAtMost: transformsByRows ? 1 : 4)
+      panelsAtMost: transformsByRows ? WinogradBlocking.panels(ofRow: Columns.side * depth * 16) : 4)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce) = (min(count, tiles), panels)
     case .channels(let count): (tilesAtOnce, panelsAtOnce) = (tiles, count / 16)

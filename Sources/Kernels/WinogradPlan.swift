@@ -126,6 +126,10 @@ enum WinogradBlocking: Equatable {
     filter > 4 * cached ? max(cached, min(filter, 1 << 19)) : cached
   }
 
+  /// Panels of a block whose filter is transformed row by row, of so many floats a panel: a quarter of the second-level cache,
+  /// beside the taps and a row of the inputs, which each block reads again. Four at most.
+  static func panels(ofRow floats: Int) -> Int { max(1, min(4, cached / 2 / floats)) }
+
   func pieces(threads: Int) -> PieceRule {
     switch self {
     case .tiles: .tiles(threads: threads)
