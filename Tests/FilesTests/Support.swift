@@ -1,16 +1,26 @@
 import Foundation
+import Synchronization
 import XCTest
 
-/// A directory of its own for each test, removed with it.
+/// A directory of its own for each test, removed at the process's end: XCTest keeps a test's properties until then, and
+/// does not free them.
 final class TemporaryDirectory {
   let path: String
+  private static let made = Mutex<[String]>([])
 
   init() {
     path = NSTemporaryDirectory() + "byol-dist-files-" + UUID().uuidString
     try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    let isFirst = Self.made.withLock {
+      $0.append(path)
+      return $0.count == 1
+    }
+    if isFirst {
+      atexit {
+        TemporaryDirectory.made.withLock { for path in $0 { try? FileManager.default.removeItem(atPath: path) } }
+      }
+    }
   }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
 
   func callAsFunction(_ name: String) -> String { path + "/" + name }
 }
