@@ -22,7 +22,7 @@ public enum Pooling {
             map: input + image * height * width * channels, i: i, j: j, height: height, width: width,
             channels: channels)
           let at = (row * outWidth + j) * channels
-          // A loop of its own for each case, without a question inside.
+          // Each case is compiled for itself, without a question inside.
           let codes = chosen.map { $0 + at }
           switch (signs == nil, chosen == nil) {
           case (false, false): window.largest(signs, output + at, codes, signed: true, coded: true)

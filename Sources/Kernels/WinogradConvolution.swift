@@ -12,8 +12,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private let depth, phasePanels, panels: Int
   /// Tiles and panels worked on at a time, and the row lengths of what they are transformed to.
   private let tilesAtOnce, panelsAtOnce, inputRow, productRow: Int
-  /// Whether, where blocks are of channels, the filter is transformed a row of the tile's points at a time, right before its
-  /// products: a panel's row stays in the second-level cache, which all points of a few panels would leave, and what the
+  /// Whether the filter is transformed a row of the tile's points at a time, right before its products, as blocks of channels
+  /// may have it: a row of a few panels stays in the second-level cache, which all of their points would leave, and what the
   /// ranks of a processor share is left to the maps. Each row reads the taps again, which pays where they are gathered anyway
   /// or are much fewer than the points.
   private let transformsByRows: Bool
@@ -48,14 +48,14 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     phasePanels = (problem.outputChannels + 15) / 16
     panels = writes.count * phasePanels
     let tiles = problem.images * tilesOfImage
-    transformsByRows = !problem.isReadInPlace || Transform.points > 16
+    let mayGoByRows = !problem.isReadInPlace || Transform.points > 16
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
       blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16),
-      panelsAtMost: transformsByRows ? WinogradBlocking.panels(ofRow: Columns.side * depth * 16) : 4)
+      panelsAtMost: mayGoByRows ? WinogradBlocking.panels(ofRow: Columns.side * depth * 16) : 4)
     switch blocking {
-    case .tiles(let count): (tilesAtOnce, panelsAtOnce) = (min(count, tiles), panels)
-    case .channels(let count): (tilesAtOnce, panelsAtOnce) = (tiles, count / 16)
+    case .tiles(let count): (tilesAtOnce, panelsAtOnce, transformsByRows) = (min(count, tiles), panels, false)
+    case .channels(let count): (tilesAtOnce, panelsAtOnce, transformsByRows) = (tiles, count / 16, mayGoByRows)
     }
     inputRow = oddLines(reads.count * problem.inputChannels)
     productRow = oddLines(panelsAtOnce * 16)
@@ -69,12 +69,9 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   }
 
   private var inputFloats: Int { Transform.points * inputSlice }
-  private var filterFloats: Int {
-    let isWhole = if case .tiles = blocking { true } else { !transformsByRows }
-    return (isWhole ? Transform.points : Columns.side) * filterSlice
-  }
-  /// Taps of a block of panels, unless they can be read where they are stored. Gathered before, where blocks are of channels:
-  /// a transposed filter is then read by whole cache lines.
+  private var filterFloats: Int { (transformsByRows ? Columns.side : Transform.points) * filterSlice }
+  /// Taps of a block of panels, gathered before they are transformed by rows, which read them again and again: a transposed
+  /// filter is then read once, by whole cache lines.
   private var gatheredPanel: Int { reads.count * gatheredPhase }
   private var gatheredPhase: Int { Rows.taps * Columns.taps * gatheredTap }
   private var gatheredFloats: Int { transformsByRows ? panelsAtOnce * gatheredPanel : 0 }

@@ -13,7 +13,7 @@ final class MaxPool {
   /// By channel: whether y rises (1) or falls (-1) with x, or does neither (0). Most networks' channels all rise.
   private let signs: AlignedBuffer
   private var allRise = true
-  /// The map's memory, which is there from the first pass on.
+  /// The map's memory, asked for before threads write to it: it is allocated at first use, which must be one thread's.
   private var output: UnsafeMutablePointer<Float>?
 
   /// Rows of an image of the pooled map.
@@ -55,8 +55,8 @@ final class MaxPool {
     let first = images.lowerBound * imageFloats
     Pooling.maxForward(
       x, signs: allRise ? nil : UnsafePointer(signs.pointer), images: images.count, height: shape.outputHeight,
-      width: shape.outputWidth,
-      channels: shape.outputChannels, output: output + first, chosen: chosen.map { $0 + first }, team: .alone)
+      width: shape.outputWidth, channels: shape.outputChannels, output: output + first,
+      chosen: chosen.map { $0 + first }, team: .alone)
   }
 
   /// Writes one image's gradient of the convolution's output as it was pooled.

@@ -293,7 +293,7 @@ private var pendingCases: [MultiRankCase] {
         let both = (0..<2).map { roughFloats(count, rank: $0 + 2 * round) }
         var wanted = both[communicator.rank]
         let late = round % 2 == communicator.rank
-        // Late with its numbers: a sum that did not wait for them would have the last round's.
+        // Late with its numbers: a sum that did not wait for them would have the last round's. No time is asserted.
         if late { usleep(20_000) }
         for index in wanted.indices { sums.floats[index] = wanted[index] }
         // In the last two rounds all slots are taken, and the ranks meet through MPI.
