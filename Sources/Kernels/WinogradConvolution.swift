@@ -17,7 +17,9 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// ranks of a processor share is left to the maps. Each row reads the taps again, which pays where they are gathered anyway
   /// or are much fewer than the points.
   private let transformsByRows: Bool
-  /// Distances from a point's matrix to the next point's.
+  /// Whether products are transformed along a row of points before they leave the registers.
+  private let finishesRows: Bool
+  /// Distances from a point's matrix, or a finished row's column, to the next one's.
   private let inputSlice, productSlice, filterSlice: Int
   /// Distance from a gathered tap to the next.
   private let gatheredTap: Int
@@ -49,9 +51,15 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     panels = writes.count * phasePanels
     let tiles = problem.images * tilesOfImage
     let mayGoByRows = !problem.isReadInPlace || Transform.points > 16
+    finishesRows = reads.count * writes.count == 1 && PointRow<Columns>.isWorthwhile(depth: depth)
+    // What is read back of a finished row is little: smaller blocks stay nearer to the core.
+    let blockFloats =
+      finishesRows
+      ? WinogradBlocking.cached / 2
+      : WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16)
     blocking = WinogradBlocking(
-      tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
-      blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16),
+      tiles: tiles, points: Transform.points, products: Self.products(finishesRows), inputChannels: depth,
+      panels: panels, threads: threads, blockFloats: blockFloats,
       panelsAtMost: mayGoByRows ? WinogradBlocking.panels(ofRow: Columns.side * depth * 16) : 4)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce, transformsByRows) = (min(count, tiles), panels, false)
@@ -75,7 +83,11 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private var gatheredPanel: Int { reads.count * gatheredPhase }
   private var gatheredPhase: Int { Rows.taps * Columns.taps * gatheredTap }
   private var gatheredFloats: Int { transformsByRows ? panelsAtOnce * gatheredPanel : 0 }
-  private var productFloats: Int { Transform.points * productSlice }
+  private var productFloats: Int { Self.products(finishesRows) * productSlice }
+  /// Numbers of a tile and an output channel that are kept from products to outputs.
+  private static func products(_ finishesRows: Bool) -> Int {
+    finishesRows ? Rows.side * Columns.outputs : Transform.points
+  }
 
   /// Working memory: what the threads share, and what each has for itself.
   var scratchFloats: Int {
@@ -185,7 +197,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       reads, tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice, workspace: space)
   }
 
-  /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point.
+  /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point, or, where rows are
+  /// finished, [row of points][column of outputs][tile][panel][16].
   /// - Parameter points: those whose products are wanted; u begins with the first. All of them unless said.
   private func multiply(
     _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ range: Range<Int>,
@@ -193,6 +206,10 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     nextInputs: Lookahead? = nil
   ) {
     let points = points ?? 0..<Transform.points
+    if finishesRows {
+      let rows = points.lowerBound / Columns.side..<points.upperBound / Columns.side
+      return finishRows(rows, tiles, v, u, range.count, products, outputs: outputs, nextInputs: nextInputs)
+    }
     for point in points {
       outputs?.ask(point, of: Transform.points)
       nextInputs?.ask(point, of: Transform.points)
@@ -216,6 +233,33 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     }
   }
 
+  /// `multiply` of whole rows of points, a share of a block's tiles at a time, so that what is asked for comes little by little.
+  private func finishRows(
+    _ rows: Range<Int>, _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ panels: Int,
+    _ products: UnsafeMutablePointer<Float>, outputs: Lookahead?, nextInputs: Lookahead?
+  ) {
+    let (atOnce, n, m) = (PointRow<Columns>.tilesAtOnce, Columns.side, Columns.outputs)
+    let shares = max(1, n / panels)
+    let share = ((tiles + shares - 1) / shares + atOnce - 1) / atOnce * atOnce
+    let parts = panels * ((tiles + share - 1) / share)
+    for row in rows {
+      var part = row * parts
+      for panel in 0..<panels {
+        for first in stride(from: 0, to: tiles, by: share) {
+          outputs?.ask(part, of: Rows.side * parts)
+          nextInputs?.ask(part, of: Rows.side * parts)
+          part += 1
+          PointRow<Columns>.multiply(
+            tiles: min(share, tiles - first), k: depth,
+            .init(first: v + row * n * inputSlice + first * inputRow, slice: inputSlice), tileRow: inputRow,
+            .init(first: u + (row - rows.lowerBound) * n * filterSlice + panel * depth * 16, slice: filterSlice),
+            outputs: products + row * m * productSlice + first * productRow + panel * 16, slice: productSlice,
+            row: productRow)
+        }
+      }
+    }
+  }
+
   private func transformProducts(
     _ tiles: Range<Int>, _ range: Range<Int>, _ products: UnsafePointer<Float>, _ maps: CorrelationMaps,
     _ space: UnsafeMutablePointer<Float>
@@ -227,7 +271,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       Transform.output(
         view, tiles: tiles, first: first, count: min(own.count * 16, problem.outputChannels - first),
         p: products + (own.lowerBound - range.lowerBound) * 16, rowStride: productRow, slice: productSlice,
-        map: maps.output, accumulate: maps.accumulate, workspace: space)
+        hasFinishedRows: finishesRows, map: maps.output, accumulate: maps.accumulate, workspace: space)
     }
   }
 

@@ -139,18 +139,19 @@ enum WinogradBlocking: Equatable {
 
   /// - Parameters:
   ///   - tiles: tiles of all images.
-  ///   - points: products of a tile.
+  ///   - points: of a tile, and likewise the `products` that are kept of it, as many unless said.
   ///   - inputChannels: channels summed over, those of all phases; likewise `panels` of 16 output channels.
   ///   - panelsAtMost: of a block of channels.
   init(
-    tiles: Int, points: Int, inputChannels: Int, panels: Int, threads: Int, blockFloats: Int, panelsAtMost: Int = 4
+    tiles: Int, points: Int, products: Int? = nil, inputChannels: Int, panels: Int, threads: Int, blockFloats: Int,
+    panelsAtMost: Int = 4
   ) {
     if tiles * oddLines(inputChannels) < panels * 16 * inputChannels && panels >= threads {
       let share = (panels + threads - 1) / threads
       let pieces = (share + panelsAtMost - 1) / panelsAtMost
       self = .channels((share + pieces - 1) / pieces * 16)
     } else {
-      let floats = points * (oddLines(inputChannels) + oddLines(panels * 16))
+      let floats = points * oddLines(inputChannels) + (products ?? points) * oddLines(panels * 16)
       let fitting = max(12, blockFloats / floats / 12 * 12)
       let share = (tiles + threads - 1) / threads
       self = .tiles(Self.equalBlocks(of: share, atMost: fitting))

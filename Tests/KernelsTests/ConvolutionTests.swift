@@ -7,20 +7,23 @@ final class ConvolutionTests: XCTestCase {
   /// What the speed issue allows: error over the map's largest magnitude.
   private let tolerance = 5e-5
 
-  private static let shapes: [ConvolutionShape] = [
-    shape(2, 12, 12, 16, 16, 3, 1, 1), shape(2, 14, 11, 16, 24, 3, 1, 1), shape(3, 6, 6, 32, 24, 3, 1, 1),
-    shape(5, 3, 3, 40, 48, 3, 1, 1),
-    shape(2, 7, 5, 10, 19, 3, 1, 1), shape(1, 1, 1, 8, 8, 3, 1, 1), shape(2, 4, 4, 17, 33, 3, 1, 1),
-    shape(2, 8, 8, 3, 16, 3, 1, 1), shape(2, 9, 9, 8, 8, 3, 1, 0), shape(13, 8, 8, 64, 64, 3, 1, 1),
-    shape(2, 12, 12, 16, 32, 3, 2, 1), shape(3, 7, 9, 10, 12, 3, 2, 1), shape(2, 6, 6, 65, 70, 3, 2, 1),
-    shape(3, 7, 9, 16, 24, 3, 2, 1), shape(20, 6, 6, 40, 48, 3, 2, 1),
-    shape(2, 12, 12, 16, 32, 1, 2, 0), shape(2, 5, 7, 6, 18, 1, 2, 0), shape(3, 6, 6, 64, 48, 1, 1, 0),
-    shape(2, 5, 5, 10, 3, 1, 1, 0), shape(2, 32, 32, 3, 64, 7, 2, 3), shape(1, 15, 13, 3, 10, 7, 2, 3),
-    shape(2, 10, 10, 5, 7, 5, 1, 2), shape(2, 11, 11, 4, 6, 3, 3, 1), shape(1, 8, 8, 1, 1, 3, 2, 1),
-    shape(70, 3, 3, 96, 80, 3, 1, 1), shape(9, 12, 12, 24, 40, 3, 1, 1), shape(40, 1, 1, 520, 17, 1, 1, 0),
-    shape(3, 6, 6, 64, 96, 1, 1, 0), shape(19, 3, 3, 160, 128, 1, 1, 0), shape(1, 3, 3, 32, 64, 1, 1, 0),
-    shape(2, 11, 13, 96, 32, 1, 1, 0), shape(1, 1, 1, 64, 64, 1, 1, 0),
-  ]
+  private static let shapes: [ConvolutionShape] =
+    [
+      shape(2, 12, 12, 16, 16, 3, 1, 1), shape(2, 14, 11, 16, 24, 3, 1, 1), shape(3, 6, 6, 32, 24, 3, 1, 1),
+      shape(5, 3, 3, 40, 48, 3, 1, 1),
+      shape(2, 7, 5, 10, 19, 3, 1, 1), shape(1, 1, 1, 8, 8, 3, 1, 1), shape(2, 4, 4, 17, 33, 3, 1, 1),
+      shape(2, 8, 8, 3, 16, 3, 1, 1), shape(2, 9, 9, 8, 8, 3, 1, 0), shape(13, 8, 8, 64, 64, 3, 1, 1),
+      shape(2, 12, 12, 16, 32, 3, 2, 1), shape(3, 7, 9, 10, 12, 3, 2, 1), shape(2, 6, 6, 65, 70, 3, 2, 1),
+      shape(3, 7, 9, 16, 24, 3, 2, 1), shape(20, 6, 6, 40, 48, 3, 2, 1),
+      shape(2, 12, 12, 16, 32, 1, 2, 0), shape(2, 5, 7, 6, 18, 1, 2, 0), shape(3, 6, 6, 64, 48, 1, 1, 0),
+      shape(2, 5, 5, 10, 3, 1, 1, 0), shape(2, 32, 32, 3, 64, 7, 2, 3), shape(1, 15, 13, 3, 10, 7, 2, 3),
+      shape(2, 10, 10, 5, 7, 5, 1, 2), shape(2, 11, 11, 4, 6, 3, 3, 1), shape(1, 8, 8, 1, 1, 3, 2, 1),
+      shape(70, 3, 3, 96, 80, 3, 1, 1), shape(9, 12, 12, 24, 40, 3, 1, 1), shape(40, 1, 1, 520, 17, 1, 1, 0),
+      shape(3, 6, 6, 64, 96, 1, 1, 0), shape(19, 3, 3, 160, 128, 1, 1, 0), shape(1, 3, 3, 32, 64, 1, 1, 0),
+      shape(2, 11, 13, 96, 32, 1, 1, 0), shape(1, 1, 1, 64, 64, 1, 1, 0),
+    ]
+    // One to seven tiles of 4x4 outputs for blocks of channels, and what is left of fours of tiles for blocks of tiles.
+    + (1...7).map { shape($0, 4, 4, 24, 40, 3, 1, 1) } + (17...19).map { shape($0, 4, 4, 16, 8, 3, 1, 1) }
 
   fileprivate static func shape(
     _ images: Int, _ height: Int, _ width: Int, _ input: Int, _ output: Int, _ kernel: Int, _ stride: Int,
