@@ -52,14 +52,10 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     let tiles = problem.images * tilesOfImage
     let mayGoByRows = !problem.isReadInPlace || Transform.points > 16
     finishesRows = reads.count * writes.count == 1 && PointRow<Columns>.isWorthwhile(depth: depth)
-    // What is read back of a finished row is little: smaller blocks stay nearer to the core.
-    let blockFloats =
-      finishesRows
-      ? WinogradBlocking.cached / 2
-      : WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16)
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, products: Self.products(finishesRows), inputChannels: depth,
-      panels: panels, threads: threads, blockFloats: blockFloats,
+      panels: panels, threads: threads,
+      blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16),
       panelsAtMost: mayGoByRows ? WinogradBlocking.panels(ofRow: Columns.side * depth * 16) : 4)
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce, transformsByRows) = (min(count, tiles), panels, false)

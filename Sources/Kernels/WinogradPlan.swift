@@ -115,16 +115,20 @@ enum WinogradBlocking: Equatable {
   /// whole transformed filter would be the larger.
   case channels(Int)
 
-  /// Floats of a block's transformed inputs and products, which stay in the second-level cache.
+  /// Floats of half of the second-level cache, or of half a megabyte of a larger one.
   static var cached: Int { CacheSize.halfSecondLevel }
-  /// Floats of a block that also adds to so many sums, all of which every block visits: as many where the sums leave the
-  /// cache, but not more than four megabytes.
-  static func floats(beside sums: Int) -> Int { sums > cached / 2 ? min(max(sums, cached), 1 << 20) : cached }
-  /// Floats of a block that reads a transformed filter of so many, all of which every block visits: a filter that leaves the
-  /// cache is visited less often by larger blocks, up to two megabytes.
+  /// Floats of a block's transformed inputs and products: a sixth of that cache, beside the maps that are asked for, whatever
+  /// the filter's size, all of which every block visits.
+  static var blockFloats: Int { cached / 3 }
+  /// The same beside a transformed filter of so many floats where the second-level cache is larger than a megabyte, on processors
+  /// whose third-level cache is the slower for it: a filter that leaves the one is visited less often by larger blocks, up to
+  /// two megabytes.
   static func floats(besideFilter filter: Int) -> Int {
-    filter > 4 * cached ? max(cached, min(filter, 1 << 19)) : cached
+    CacheSize.secondLevel > 2 * cached && filter > 4 * cached ? max(cached, min(filter, 1 << 19)) : blockFloats
   }
+  /// Floats of a block that also adds to so many sums, all of which every block visits: half as many, so that larger sums are
+  /// visited less often, from a quarter of the second-level cache to two megabytes.
+  static func floats(beside sums: Int) -> Int { min(max(sums, cached), 1 << 20) / 2 }
 
   /// Panels of a block whose filter is transformed row by row, of so many floats a panel: a quarter of the second-level cache,
   /// beside the taps and a row of the inputs, which each block reads again. Four at most.
