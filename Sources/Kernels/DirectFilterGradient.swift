@@ -1,5 +1,6 @@
-/// The filter gradient as an implicit matrix product: windows (transposed) times output gradients, the windows of a
-/// few dozen pixels copied at a time.
+/// The filter gradient as an implicit matrix product: windows (transposed) times output gradients. The windows of a few dozen
+/// pixels are copied at a time, or, where lines are long, read in place: along a line of pixels a row of all windows is a
+/// matrix whose rows overlap.
 struct DirectFilterGradient: FilterGradientKernel {
   var pieces: PieceRule { .tiles(threads: threads) }
   private let shape: ConvolutionShape
@@ -7,6 +8,11 @@ struct DirectFilterGradient: FilterGradientKernel {
   private let imagesAtOnce: Int
   private let reads: OffsetTable
   private let threads: Int
+  /// Whether windows are read in place: with fewer pixels a line the sums would be read and written too often, and windows of
+  /// one pixel, which need no border, are as quickly copied.
+  private var readsInPlace: Bool { shape.outputWidth >= 16 && map.isCopied }
+  /// Neighbouring floats of a window: one of its lines.
+  private var run: Int { shape.kernel * map.channels }
 
   /// Pixels and rows of the filter matrix worked on at a time.
   private static let pixelsAtOnce = 128
@@ -62,29 +68,67 @@ struct DirectFilterGradient: FilterGradientKernel {
         }
         for pixel in stride(from: 0, to: count * pixels, by: Self.pixelsAtOnce) {
           let chunk = min(Self.pixelsAtOnce, count * pixels - pixel)
-          Packing.panelsOf16(
-            call.outputGradient + (first * pixels + pixel) * shape.outputChannels, ldb: shape.outputChannels, k: chunk,
-            columns: shape.outputChannels, gradients, panelStride: Self.pixelsAtOnce * 16)
+          let gradient = packed(
+            call.outputGradient + (first * pixels + pixel) * shape.outputChannels, chunk, into: gradients)
+          let accumulate = first + pixel > 0 || !call.isFirst
+          if readsInPlace {
+            addLines(
+              pixel..<pixel + chunk, of: share, source, gradient, call.filterGradient, accumulate: accumulate)
+            continue
+          }
           for row in stride(from: share.lowerBound, to: share.upperBound, by: Self.rowsAtOnce) {
             let height = min(Self.rowsAtOnce, share.upperBound - row)
             gather(row, height, source, reads.pointer + pixel, chunk, windows)
             multiply(
-              row, height, chunk, windows, gradients, call.filterGradient,
-              accumulate: first + pixel > 0 || !call.isFirst)
+              row..<row + height, chunk, windows, lda: windowRow, gradient, call.filterGradient, accumulate: accumulate)
           }
         }
       }
     }
   }
 
+  /// The gradients of some pixels in panels: those of 16 channels as they are.
+  private func packed(
+    _ gradient: UnsafePointer<Float>, _ pixels: Int, into panels: UnsafeMutablePointer<Float>
+  ) -> UnsafePointer<Float> {
+    if shape.outputChannels == 16 { return gradient }
+    Packing.panelsOf16(
+      gradient, ldb: shape.outputChannels, k: pixels, columns: shape.outputChannels, panels,
+      panelStride: Self.pixelsAtOnce * 16)
+    return UnsafePointer(panels)
+  }
+
+  /// Adds the windows of some pixels of a block of images times their gradients, line by line of the map that is written and
+  /// of the windows.
+  private func addLines(
+    _ pixels: Range<Int>, of rows: Range<Int>, _ source: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>,
+    _ filterGradient: UnsafeMutablePointer<Float>, accumulate: Bool
+  ) {
+    var pixel = pixels.lowerBound
+    while pixel < pixels.upperBound {
+      let end = min(pixels.upperBound, (pixel / shape.outputWidth + 1) * shape.outputWidth)
+      let line = source + reads.pointer[pixel]
+      for window in 0..<shape.kernel {
+        let own = rows.clamped(to: window * run..<(window + 1) * run)
+        if own.isEmpty { continue }
+        multiply(
+          own, end - pixel, line + window * map.row + (own.lowerBound - window * run),
+          lda: shape.stride * map.channels, gradients + (pixel - pixels.lowerBound) * 16, filterGradient,
+          accumulate: accumulate || pixel > pixels.lowerBound)
+      }
+      pixel = end
+    }
+  }
+
+  /// filterGradient[rows] (+)= windows' gradients for some pixels, whose windows lie `lda` apart.
   private func multiply(
-    _ row: Int, _ height: Int, _ pixels: Int, _ windows: UnsafePointer<Float>, _ gradients: UnsafePointer<Float>,
+    _ rows: Range<Int>, _ pixels: Int, _ windows: UnsafePointer<Float>, lda: Int, _ gradients: UnsafePointer<Float>,
     _ filterGradient: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
     RegisterBlock.multiplyTransposed(
-      rows: height, k: pixels, a: windows, lda: windowRow, b: PackedPanels(gradients, stride: Self.pixelsAtOnce * 16),
-      c: filterGradient + row * shape.outputChannels, ldc: shape.outputChannels, columns: shape.outputChannels,
-      accumulate: accumulate, asksAhead: false)
+      rows: rows.count, k: pixels, a: windows, lda: lda, b: PackedPanels(gradients, stride: Self.pixelsAtOnce * 16),
+      c: filterGradient + rows.lowerBound * shape.outputChannels, ldc: shape.outputChannels,
+      columns: shape.outputChannels, accumulate: accumulate, asksAhead: false)
   }
 
   /// windows[pixel][height]: rows row..<row + height of the pixels' windows, which are runs of kernel x channels
@@ -93,7 +137,6 @@ struct DirectFilterGradient: FilterGradientKernel {
     _ row: Int, _ height: Int, _ source: UnsafePointer<Float>, _ offsets: UnsafePointer<Int>, _ pixels: Int,
     _ windows: UnsafeMutablePointer<Float>
   ) {
-    let run = shape.kernel * map.channels
     var done = 0
     while done < height {
       let (segment, start) = (row + done).quotientAndRemainder(dividingBy: run)

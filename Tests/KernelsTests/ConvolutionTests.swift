@@ -21,6 +21,7 @@ final class ConvolutionTests: XCTestCase {
       shape(70, 3, 3, 96, 80, 3, 1, 1), shape(9, 12, 12, 24, 40, 3, 1, 1), shape(40, 1, 1, 520, 17, 1, 1, 0),
       shape(3, 6, 6, 64, 96, 1, 1, 0), shape(19, 3, 3, 160, 128, 1, 1, 0), shape(1, 3, 3, 32, 64, 1, 1, 0),
       shape(2, 11, 13, 96, 32, 1, 1, 0), shape(1, 1, 1, 64, 64, 1, 1, 0),
+      shape(2, 17, 32, 3, 16, 3, 1, 1), shape(3, 33, 35, 2, 20, 3, 2, 1), shape(1, 3, 140, 5, 16, 3, 1, 1),
     ]
     // One to seven tiles of 4x4 outputs for blocks of channels, and what is left of fours of tiles for blocks of tiles.
     + (1...7).map { shape($0, 4, 4, 24, 40, 3, 1, 1) } + (17...19).map { shape($0, 4, 4, 16, 8, 3, 1, 1) }
