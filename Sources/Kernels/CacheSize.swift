@@ -7,7 +7,6 @@ enum CacheSize {
     let bytes = sysconf(Int32(_SC_LEVEL2_CACHE_SIZE))
     return (bytes > 0 ? min(bytes, 2 << 20) : 1 << 20) / MemoryLayout<Float>.size
   }()
-  /// Floats of half of it, which is what a block of work may have: a quarter to half a megabyte, since larger blocks gain
-  /// nothing.
+  /// Floats of half of it, by which blocks of work are cut: a quarter to half a megabyte, since larger ones gain nothing.
   static let halfSecondLevel = min(max(secondLevel / 2, 1 << 16), 1 << 17)
 }

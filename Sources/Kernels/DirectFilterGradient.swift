@@ -22,8 +22,10 @@ struct DirectFilterGradient: FilterGradientKernel {
   private var rows: Int { shape.kernel * shape.kernel * shape.inputChannels }
   private var panels: Int { (shape.outputChannels + 15) / 16 }
   private var windowRow: Int { oddLines(min(Self.rowsAtOnce, rows) + 8) }
-  private var windowFloats: Int { Self.pixelsAtOnce * windowRow + 16 }
-  private var gradientFloats: Int { Self.pixelsAtOnce * panels * 16 }
+  private var windowFloats: Int { readsInPlace ? 0 : Self.pixelsAtOnce * windowRow + 16 }
+  /// Whether gradients are a packed panel as they lie.
+  private var isOnePanel: Bool { shape.outputChannels == 16 }
+  private var gradientFloats: Int { isOnePanel ? 0 : Self.pixelsAtOnce * panels * 16 }
   private var copyFloats: Int { map.isCopied ? oddLines(imagesAtOnce * map.size + 8) : 0 }
 
   /// Working memory; every thread has all of it for itself.
@@ -87,11 +89,11 @@ struct DirectFilterGradient: FilterGradientKernel {
     }
   }
 
-  /// The gradients of some pixels in panels: those of 16 channels as they are.
+  /// The gradients of some pixels in panels.
   private func packed(
     _ gradient: UnsafePointer<Float>, _ pixels: Int, into panels: UnsafeMutablePointer<Float>
   ) -> UnsafePointer<Float> {
-    if shape.outputChannels == 16 { return gradient }
+    if isOnePanel { return gradient }
     Packing.panelsOf16(
       gradient, ldb: shape.outputChannels, k: pixels, columns: shape.outputChannels, panels,
       panelStride: Self.pixelsAtOnce * 16)

@@ -1,9 +1,9 @@
 internal import CVector
 
 /// Products of one row of a tile's points, of four tiles at a time, which are transformed along the row while registers hold
-/// them: what goes to the caches and comes back is the row's outputs, of which there are a third fewer than points, and the
-/// other half of the transform has nothing else left to read. Six points of four tiles and 16 channels are 24 of AVX-512's
-/// registers. The numbers are those of `WinogradTransform.output`, to the bit.
+/// them: what goes to the caches and comes back is the row's outputs, four where there are six points, and the other half of
+/// the transform has nothing else left to read. Six points of four tiles and 16 channels are 24 of AVX-512's registers. The
+/// numbers are those of `WinogradTransform.output`, to the bit.
 enum PointRow<Columns: WinogradTile> {
   /// Whether registers hold a row's products, and there is something to gain: a number of the filter that is read serves four
   /// products where a register tile makes twelve of it, so that filters have to be near.
