@@ -336,22 +336,47 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     let phase = problem.phases[writes.count == 1 ? read : panel / phasePanels]
     let (o, k) = (panel % phasePanels * 16, channels.lowerBound)
     let columns = min(16, outputs - o)
-    for i in 0..<Rows.taps {
-      for j in 0..<Columns.taps {
-        let target = taps + (i * Columns.taps + j) * tap
-        guard let row = phase.tapRows[i], let column = phase.tapColumns[j] else {
-          target.update(repeating: 0, count: channels.count * 16)
-          continue
-        }
-        let source = filter + (row * problem.kernel + column) * inputs * outputs
-        if problem.transposed {
-          Packing.transposedColumns(
-            source + o * inputs + k, ldb: inputs, k: channels.count, columns: columns, target)
-        } else {
-          Packing.panelsOf16(
-            source + k * outputs + o, ldb: outputs, k: channels.count, columns: columns, target, panelStride: 0)
-        }
+    let corner = filter + (problem.transposed ? o * inputs + k : k * outputs + o)
+    for index in 0..<Rows.taps * Columns.taps {
+      let target = taps + index * tap
+      guard let place = place(of: index, phase) else {
+        target.update(repeating: 0, count: channels.count * 16)
+        continue
       }
+      ask(corner + nextPlace(after: index, phase), channels.count)
+      if problem.transposed {
+        Packing.transposedColumns(corner + place, ldb: inputs, k: channels.count, columns: columns, target)
+      } else {
+        Packing.panelsOf16(corner + place, ldb: outputs, k: channels.count, columns: columns, target, panelStride: 0)
+      }
+    }
+  }
+
+  /// Floats from a filter's first tap to one of a tile's taps, nil for one that the phase lacks.
+  private func place(of tap: Int, _ phase: WinogradPhase) -> Int? {
+    guard let row = phase.tapRows[tap / Columns.taps], let column = phase.tapColumns[tap % Columns.taps] else {
+      return nil
+    }
+    return (row * problem.kernel + column) * problem.inputChannels * problem.outputChannels
+  }
+
+  /// The next tap that the phase has, or, after the last, the first of the next panel.
+  private func nextPlace(after tap: Int, _ phase: WinogradPhase) -> Int {
+    for next in tap + 1..<Rows.taps * Columns.taps { if let place = place(of: next, phase) { return place } }
+    let nextPanel = problem.transposed ? 16 * problem.inputChannels : 16
+    for next in 0...tap { if let place = place(of: next, phase) { return place + nextPanel } }
+    preconditionFailure("a phase without taps")
+  }
+
+  /// Asks for the lines of a panel's tap, which lie far apart in a filter that the caches have lost since the last step.
+  private func ask(_ source: UnsafePointer<Float>, _ channels: Int) {
+    let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
+    if problem.transposed {
+      for output in 0..<16 {
+        for first in stride(from: 0, to: channels, by: 16) { prefetchSecondLevel(source + output * inputs + first) }
+      }
+    } else {
+      for channel in 0..<channels { prefetchSecondLevel(source + channel * outputs) }
     }
   }
 }
