@@ -52,24 +52,33 @@ public enum ChannelNormalize {
     _ line: ChannelGradient, _ masked: Bool,
     _ output: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ channels: Int
   ) {
-    for r in rows {
-      let base = r * channels
-      @inline(__always)
-      func apply<V: ChannelVector>(_: V.Type, _ c: Int) {
-        let value = V.load(x + base + c)
-        let scale = V.load(affine.scale + c)
-        var g = V.load(gradient + base + c)
-        if masked { g = g.wherePositive(V.load(affine.shift + c).addingProduct(value, scale)) }
-        let centred = value - V.load(line.mean + c)
-        V.load(line.offset + c).addingProduct(centred, V.load(line.slope + c)).addingProduct(g, scale)
-          .store(output + base + c)
+    @inline(__always)
+    func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ c: Int) {
+      let (scale, shift) = (V.load(affine.scale + c), V.load(affine.shift + c))
+      let (mean, slope, offset) = (V.load(line.mean + c), V.load(line.slope + c), V.load(line.offset + c))
+      for r in rows {
+        let at = r * channels + c
+        let value = V.load(x + at)
+        var g = V.load(gradient + at)
+        if masked { g = g.wherePositive(shift.addingProduct(value, scale)) }
+        offset.addingProduct(value - mean, slope).addingProduct(g, scale).store(output + at)
       }
-      var c = forVectors(of: channels, by16: { apply(SIMD16<Float>.self, $0) }, by8: { apply(SIMD8<Float>.self, $0) })
+    }
+    switch Width(channels) {
+    case .one: return apply(SIMD16<Float>.self, rows, 0)
+    case .two: return apply(Two<SIMD16<Float>>.self, rows, 0)
+    case .four: return apply(Two<Two<SIMD16<Float>>>.self, rows, 0)
+    case .other: break
+    }
+    for r in rows {
+      var c = forVectors(
+        of: channels, by16: { apply(SIMD16<Float>.self, r..<r + 1, $0) },
+        by8: { apply(SIMD8<Float>.self, r..<r + 1, $0) })
       while c < channels {
-        let value = x[base + c]
-        var g = gradient[base + c]
+        let (at, value) = (r * channels + c, x[r * channels + c])
+        var g = gradient[at]
         if masked && affine.shift[c].addingProduct(value, affine.scale[c]) <= 0 { g = 0 }
-        output[base + c] =
+        output[at] =
           line.offset[c].addingProduct(value - line.mean[c], line.slope[c]).addingProduct(g, affine.scale[c])
         c += 1
       }
@@ -81,21 +90,49 @@ public enum ChannelNormalize {
     _ x: UnsafePointer<Float>, _ affine: ChannelAffine, _ residual: UnsafePointer<Float>, _ adds: Bool, _ relu: Bool,
     _ output: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ channels: Int
   ) {
-    for r in rows {
-      let base = r * channels
-      @inline(__always)
-      func apply<V: ChannelVector>(_: V.Type, _ c: Int) {
-        var value = V.load(affine.shift + c).addingProduct(V.load(x + base + c), V.load(affine.scale + c))
-        if adds { value = value + V.load(residual + base + c) }
+    @inline(__always)
+    func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ c: Int) {
+      let (scale, shift) = (V.load(affine.scale + c), V.load(affine.shift + c))
+      for r in rows {
+        let at = r * channels + c
+        var value = shift.addingProduct(V.load(x + at), scale)
+        if adds { value = value + V.load(residual + at) }
         if relu { value = value.rectified }
-        value.store(output + base + c)
+        value.store(output + at)
       }
-      var c = forVectors(of: channels, by16: { apply(SIMD16<Float>.self, $0) }, by8: { apply(SIMD8<Float>.self, $0) })
+    }
+    switch Width(channels) {
+    case .one: return apply(SIMD16<Float>.self, rows, 0)
+    case .two: return apply(Two<SIMD16<Float>>.self, rows, 0)
+    case .four: return apply(Two<Two<SIMD16<Float>>>.self, rows, 0)
+    case .other: break
+    }
+    for r in rows {
+      var c = forVectors(
+        of: channels, by16: { apply(SIMD16<Float>.self, r..<r + 1, $0) },
+        by8: { apply(SIMD8<Float>.self, r..<r + 1, $0) })
       while c < channels {
-        var value = affine.shift[c].addingProduct(x[base + c], affine.scale[c])
-        if adds { value += residual[base + c] }
-        output[base + c] = relu && value <= 0 ? 0 : value
+        let at = r * channels + c
+        var value = affine.shift[c].addingProduct(x[at], affine.scale[c])
+        if adds { value += residual[at] }
+        output[at] = relu && value <= 0 ? 0 : value
         c += 1
+      }
+    }
+  }
+
+  /// Rows of one, two or four registers of AVX-512, for which the channels' numbers stay in registers from row to row. Of longer
+  /// rows a part at a time would do so too, but read memory out of its order.
+  private enum Width {
+    case one, two, four, other
+
+    @inline(__always)
+    init(_ channels: Int) {
+      switch SIMD16<Float>.areWide ? channels : 0 {
+      case 16: self = .one
+      case 32: self = .two
+      case 64: self = .four
+      default: self = .other
       }
     }
   }

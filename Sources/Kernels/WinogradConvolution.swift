@@ -343,11 +343,17 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
         target.update(repeating: 0, count: channels.count * 16)
         continue
       }
-      ask(corner + nextPlace(after: index, phase), channels.count)
-      if problem.transposed {
-        Packing.transposedColumns(corner + place, ldb: inputs, k: channels.count, columns: columns, target)
-      } else {
-        Packing.panelsOf16(corner + place, ldb: outputs, k: channels.count, columns: columns, target, panelStride: 0)
+      // Line by line, as more would wait for memory than the cache can have under way.
+      let next = nextPlace(after: index, phase)
+      for first in stride(from: 0, to: channels.count, by: 16) {
+        let part = corner + (problem.transposed ? first : first * outputs)
+        let (count, target) = (min(16, channels.count - first), target + first * 16)
+        ask(part + next, count)
+        if problem.transposed {
+          Packing.transposedColumns(part + place, ldb: inputs, k: count, columns: columns, target)
+        } else {
+          Packing.panelsOf16(part + place, ldb: outputs, k: count, columns: columns, target, panelStride: 0)
+        }
       }
     }
   }
@@ -368,16 +374,11 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     preconditionFailure("a phase without taps")
   }
 
-  /// Asks for the lines of a panel's tap, which lie far apart in a filter that the caches have lost since the last step.
+  /// Asks for the lines of a panel's tap, of up to 16 channels, which lie far apart in a filter that the caches have lost since
+  /// the last step.
   private func ask(_ source: UnsafePointer<Float>, _ channels: Int) {
-    let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
-    if problem.transposed {
-      for output in 0..<16 {
-        for first in stride(from: 0, to: channels, by: 16) { prefetchSecondLevel(source + output * inputs + first) }
-      }
-    } else {
-      for channel in 0..<channels { prefetchSecondLevel(source + channel * outputs) }
-    }
+    let (rows, row) = problem.transposed ? (16, problem.inputChannels) : (channels, problem.outputChannels)
+    for index in 0..<rows { prefetchSecondLevel(source + index * row) }
   }
 }
 
