@@ -5,7 +5,7 @@ import XCTest
 /// and one and a part, for each number of threads.
 final class ChannelTests: XCTestCase {
   private static let sizes = [
-    (1, 1), (5, 3), (17, 7), (33, 8), (40, 10), (29, 12), (1000, 16), (600, 19), (70, 64), (9, 600),
+    (1, 1), (5, 3), (17, 7), (33, 8), (40, 10), (29, 12), (1000, 16), (600, 19), (50, 32), (70, 64), (9, 600),
   ]
 
   private func forEachSize(_ body: (Int, Int, ThreadTeam) -> Void) {
