@@ -12,11 +12,10 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private let depth, phasePanels, panels: Int
   /// Tiles and panels worked on at a time, and the row lengths of what they are transformed to.
   private let tilesAtOnce, panelsAtOnce, inputRow, productRow: Int
-  /// Whether the filter is transformed a row of the tile's points at a time, right before its products, as blocks of channels
-  /// may have it: a row of a few panels stays in the second-level cache, which all of their points would leave, and what the
-  /// ranks of a processor share is left to the maps. Each row reads the taps again, which pays where they are gathered anyway
-  /// or are much fewer than the points.
-  private let transformsByRows: Bool
+  /// Points that the filter is transformed to at a time: all, or, where blocks are of channels, a row of the tile's, right before
+  /// its products. A row of a few panels stays in the second-level cache, which all of their points would leave, and what the
+  /// ranks of a processor share is left to the maps. Each row reads the taps again, which are gathered for it.
+  private let filterPoints: Int
   /// Whether products are transformed along a row of points before they leave the registers.
   private let finishesRows: Bool
   /// Distances from a point's matrix, or a finished row's column, to the next one's.
@@ -50,16 +49,15 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     phasePanels = (problem.outputChannels + 15) / 16
     panels = writes.count * phasePanels
     let tiles = problem.images * tilesOfImage
-    let mayGoByRows = !problem.isReadInPlace || Transform.points > 16
     finishesRows = reads.count * writes.count == 1 && PointRow<Columns>.isWorthwhile(depth: depth)
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, products: Self.products(finishesRows), inputChannels: depth,
       panels: panels, threads: threads,
       blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16),
-      panelsAtMost: mayGoByRows ? WinogradBlocking.panels(ofRow: Columns.side * depth * 16) : 4)
+      panelsAtMost: WinogradBlocking.panels(ofRow: Columns.side * depth * 16))
     switch blocking {
-    case .tiles(let count): (tilesAtOnce, panelsAtOnce, transformsByRows) = (min(count, tiles), panels, false)
-    case .channels(let count): (tilesAtOnce, panelsAtOnce, transformsByRows) = (tiles, count / 16, mayGoByRows)
+    case .tiles(let count): (tilesAtOnce, panelsAtOnce, filterPoints) = (min(count, tiles), panels, Transform.points)
+    case .channels(let count): (tilesAtOnce, panelsAtOnce, filterPoints) = (tiles, count / 16, Columns.side)
     }
     inputRow = oddLines(reads.count * problem.inputChannels)
     productRow = oddLines(panelsAtOnce * 16)
@@ -73,12 +71,12 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   }
 
   private var inputFloats: Int { Transform.points * inputSlice }
-  private var filterFloats: Int { (transformsByRows ? Columns.side : Transform.points) * filterSlice }
+  private var filterFloats: Int { filterPoints * filterSlice }
   /// Taps of a block of panels, gathered before they are transformed by rows, which read them again and again: a transposed
   /// filter is then read once, by whole cache lines.
   private var gatheredPanel: Int { reads.count * gatheredPhase }
   private var gatheredPhase: Int { Rows.taps * Columns.taps * gatheredTap }
-  private var gatheredFloats: Int { transformsByRows ? panelsAtOnce * gatheredPanel : 0 }
+  private var gatheredFloats: Int { panelsAtOnce * gatheredPanel }
   private var productFloats: Int { Self.products(finishesRows) * productSlice }
   /// Numbers of a tile and an output channel that are kept from products to outputs.
   private static func products(_ finishesRows: Bool) -> Int {
@@ -119,15 +117,28 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     memory + filterFloats + thread * (inputFloats + productFloats + workspace)
   }
 
-  private func pack(_ filter: UnsafePointer<Float>, _ team: ThreadTeam, _ memory: UnsafeMutablePointer<Float>) {
+  /// u[point][panel][phase][inputChannels][16] of all panels of 16 output channels. Goes through the filter in the order in which
+  /// it is stored.
+  private func pack(_ filter: UnsafePointer<Float>, _ team: ThreadTeam, _ u: UnsafeMutablePointer<Float>) {
+    let used = problem.usedChannels
     team.run { thread in
-      let space = own(thread, memory)
+      let space = own(thread, u)
       let room = space + Transform.filterWorkspaceFloats
-      transformFilter(team.share(of: panels, thread: thread), from: 0, memory, space) {
-        panel, phase, channels in
-        if problem.isReadInPlace { return taps(panel, channels.lowerBound, inPlace: filter) }
-        gather(panel, phase, channels, filter, room, tap: Self.rowsAtOnce * 16)
-        return Transform.Taps(g: room, row: 16, tap: Self.rowsAtOnce * 16)
+      for phase in reads.indices {
+        for k in stride(from: 0, to: used, by: Self.rowsAtOnce) {
+          let channels = k..<min(k + Self.rowsAtOnce, used)
+          for panel in team.share(of: panels, thread: thread) {
+            var taps = Transform.Taps(g: room, row: 16, tap: Self.rowsAtOnce * 16)
+            if problem.isReadInPlace {
+              taps = self.taps(panel, k, inPlace: filter)
+            } else {
+              gather(panel, phase, channels, filter, room, tap: taps.tap)
+            }
+            Transform.filter(
+              taps, count: channels.count, u: u + (panel * depth + phase * used + k) * 16, slice: filterSlice,
+              workspace: space)
+          }
+        }
       }
     }
   }
@@ -167,17 +178,10 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       let share = team.share(of: panels, thread: thread)
       for first in stride(from: share.lowerBound, to: share.upperBound, by: panelsAtOnce) {
         let range = first..<min(first + panelsAtOnce, share.upperBound)
-        if transformsByRows {
-          gather(range, filter, gathered)
-          for row in 0..<Rows.side {
-            transformFilterRow(row, range, gathered, u, space)
-            multiply(tiles, memory, u, range, products, points: row * Columns.side..<(row + 1) * Columns.side)
-          }
-        } else {
-          transformFilter(range, from: first, u, space) { panel, _, channels in
-            taps(panel, channels.lowerBound, inPlace: filter)
-          }
-          multiply(tiles, memory, u, range, products)
+        gather(range, filter, gathered)
+        for row in 0..<Rows.side {
+          transformFilterRow(row, range, gathered, u, space)
+          multiply(tiles, memory, u, range, products, points: row * Columns.side..<(row + 1) * Columns.side)
         }
         transformProducts(0..<tiles, range, products, maps, space)
       }
@@ -268,27 +272,6 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
         view, tiles: tiles, first: first, count: min(own.count * 16, problem.outputChannels - first),
         p: products + (own.lowerBound - range.lowerBound) * 16, rowStride: productRow, slice: productSlice,
         hasFinishedRows: finishesRows, map: maps.output, accumulate: maps.accumulate, workspace: space)
-    }
-  }
-
-  /// u[point][panel - from][phase][inputChannels][16] for a range of panels of 16 output channels. Goes through the
-  /// filter in the order in which it is stored.
-  /// - Parameter taps: those of a panel, a phase and some input channels.
-  @inline(__always)
-  private func transformFilter(
-    _ range: Range<Int>, from: Int, _ u: UnsafeMutablePointer<Float>,
-    _ space: UnsafeMutablePointer<Float>, taps: (Int, Int, Range<Int>) -> Transform.Taps
-  ) {
-    let used = problem.usedChannels
-    for phase in reads.indices {
-      for k in stride(from: 0, to: used, by: Self.rowsAtOnce) {
-        let channels = k..<min(k + Self.rowsAtOnce, used)
-        for panel in range {
-          Transform.filter(
-            taps(panel, phase, channels), count: channels.count,
-            u: u + ((panel - from) * depth + phase * used + k) * 16, slice: filterSlice, workspace: space)
-        }
-      }
     }
   }
 
