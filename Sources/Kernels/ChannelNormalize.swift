@@ -7,12 +7,18 @@ public enum ChannelNormalize {
     output: UnsafeMutablePointer<Float>, rows: Int, channels: Int, team: ThreadTeam
   ) {
     team.split(rows, grain: 16) { range in
+      @inline(__always)
+      func run(adds: Bool, relu: Bool) {
+        NormalizeForward(
+          x: x, affine: affine, residual: residual ?? x, adds: adds, relu: relu, output: output, channels: channels
+        ).run(range)
+      }
       // A loop of its own for each case, without a question inside.
-      switch (residual, relu) {
-      case (let residual?, true): forwardRows(x, affine, residual, true, true, output, range, channels)
-      case (let residual?, false): forwardRows(x, affine, residual, true, false, output, range, channels)
-      case (nil, true): forwardRows(x, affine, x, false, true, output, range, channels)
-      case (nil, false): forwardRows(x, affine, x, false, false, output, range, channels)
+      switch (residual != nil, relu) {
+      case (true, true): run(adds: true, relu: true)
+      case (true, false): run(adds: true, relu: false)
+      case (false, true): run(adds: false, relu: true)
+      case (false, false): run(adds: false, relu: false)
       }
     }
   }
@@ -38,102 +44,101 @@ public enum ChannelNormalize {
     team: ThreadTeam
   ) {
     team.split(rows, grain: 16) { range in
-      if masked {
-        backwardRows(gradient, x, affine, line, true, output, range, channels)
-      } else {
-        backwardRows(gradient, x, affine, line, false, output, range, channels)
+      @inline(__always)
+      func run(masked: Bool) {
+        NormalizeBackward(
+          gradient: gradient, x: x, affine: affine, line: line, masked: masked, output: output, channels: channels
+        ).run(range)
       }
+      if masked { run(masked: true) } else { run(masked: false) }
+    }
+  }
+}
+
+/// One half of a normalisation, for some rows of a vector of channels or for a single number.
+private protocol NormalizePass {
+  var channels: Int { get }
+  func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ channel: Int)
+  func apply(_ row: Int, _ channel: Int)
+}
+
+extension NormalizePass {
+  /// All channels of some rows. Where a row is one, two or four registers of AVX-512, the channels' numbers stay in registers
+  /// from row to row; of longer rows a part at a time would do so too, but read memory out of its order.
+  @inline(__always)
+  fileprivate func run(_ rows: Range<Int>) {
+    switch SIMD16<Float>.areWide ? channels : 0 {
+    case 16: return apply(SIMD16<Float>.self, rows, 0)
+    case 32: return apply(Two<SIMD16<Float>>.self, rows, 0)
+    case 64: return apply(Two<Two<SIMD16<Float>>>.self, rows, 0)
+    default: break
+    }
+    for r in rows {
+      let rest = forVectors(
+        of: channels, by16: { apply(SIMD16<Float>.self, r..<r + 1, $0) },
+        by8: { apply(SIMD8<Float>.self, r..<r + 1, $0) })
+      for c in rest..<channels { apply(r, c) }
+    }
+  }
+}
+
+private struct NormalizeForward: NormalizePass {
+  let x: UnsafePointer<Float>
+  let affine: ChannelAffine
+  let residual: UnsafePointer<Float>
+  let adds, relu: Bool
+  let output: UnsafeMutablePointer<Float>
+  let channels: Int
+
+  @inline(__always)
+  func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ channel: Int) {
+    let (scale, shift) = (V.load(affine.scale + channel), V.load(affine.shift + channel))
+    for r in rows {
+      let at = r * channels + channel
+      var value = shift.addingProduct(V.load(x + at), scale)
+      if adds { value = value + V.load(residual + at) }
+      if relu { value = value.rectified }
+      value.store(output + at)
     }
   }
 
   @inline(__always)
-  private static func backwardRows(
-    _ gradient: UnsafePointer<Float>, _ x: UnsafePointer<Float>, _ affine: ChannelAffine,
-    _ line: ChannelGradient, _ masked: Bool,
-    _ output: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ channels: Int
-  ) {
-    @inline(__always)
-    func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ c: Int) {
-      let (scale, shift) = (V.load(affine.scale + c), V.load(affine.shift + c))
-      let (mean, slope, offset) = (V.load(line.mean + c), V.load(line.slope + c), V.load(line.offset + c))
-      for r in rows {
-        let at = r * channels + c
-        let value = V.load(x + at)
-        var g = V.load(gradient + at)
-        if masked { g = g.wherePositive(shift.addingProduct(value, scale)) }
-        offset.addingProduct(value - mean, slope).addingProduct(g, scale).store(output + at)
-      }
-    }
-    switch Width(channels) {
-    case .one: return apply(SIMD16<Float>.self, rows, 0)
-    case .two: return apply(Two<SIMD16<Float>>.self, rows, 0)
-    case .four: return apply(Two<Two<SIMD16<Float>>>.self, rows, 0)
-    case .other: break
-    }
+  func apply(_ row: Int, _ channel: Int) {
+    let at = row * channels + channel
+    var value = affine.shift[channel].addingProduct(x[at], affine.scale[channel])
+    if adds { value += residual[at] }
+    output[at] = relu && value <= 0 ? 0 : value
+  }
+}
+
+private struct NormalizeBackward: NormalizePass {
+  let gradient, x: UnsafePointer<Float>
+  let affine: ChannelAffine
+  let line: ChannelGradient
+  let masked: Bool
+  let output: UnsafeMutablePointer<Float>
+  let channels: Int
+
+  @inline(__always)
+  func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ channel: Int) {
+    let (scale, shift) = (V.load(affine.scale + channel), V.load(affine.shift + channel))
+    let (mean, slope) = (V.load(line.mean + channel), V.load(line.slope + channel))
+    let offset = V.load(line.offset + channel)
     for r in rows {
-      var c = forVectors(
-        of: channels, by16: { apply(SIMD16<Float>.self, r..<r + 1, $0) },
-        by8: { apply(SIMD8<Float>.self, r..<r + 1, $0) })
-      while c < channels {
-        let (at, value) = (r * channels + c, x[r * channels + c])
-        var g = gradient[at]
-        if masked && affine.shift[c].addingProduct(value, affine.scale[c]) <= 0 { g = 0 }
-        output[at] =
-          line.offset[c].addingProduct(value - line.mean[c], line.slope[c]).addingProduct(g, affine.scale[c])
-        c += 1
-      }
+      let at = r * channels + channel
+      let value = V.load(x + at)
+      var g = V.load(gradient + at)
+      if masked { g = g.wherePositive(shift.addingProduct(value, scale)) }
+      offset.addingProduct(value - mean, slope).addingProduct(g, scale).store(output + at)
     }
   }
 
   @inline(__always)
-  private static func forwardRows(
-    _ x: UnsafePointer<Float>, _ affine: ChannelAffine, _ residual: UnsafePointer<Float>, _ adds: Bool, _ relu: Bool,
-    _ output: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ channels: Int
-  ) {
-    @inline(__always)
-    func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ c: Int) {
-      let (scale, shift) = (V.load(affine.scale + c), V.load(affine.shift + c))
-      for r in rows {
-        let at = r * channels + c
-        var value = shift.addingProduct(V.load(x + at), scale)
-        if adds { value = value + V.load(residual + at) }
-        if relu { value = value.rectified }
-        value.store(output + at)
-      }
-    }
-    switch Width(channels) {
-    case .one: return apply(SIMD16<Float>.self, rows, 0)
-    case .two: return apply(Two<SIMD16<Float>>.self, rows, 0)
-    case .four: return apply(Two<Two<SIMD16<Float>>>.self, rows, 0)
-    case .other: break
-    }
-    for r in rows {
-      var c = forVectors(
-        of: channels, by16: { apply(SIMD16<Float>.self, r..<r + 1, $0) },
-        by8: { apply(SIMD8<Float>.self, r..<r + 1, $0) })
-      while c < channels {
-        let at = r * channels + c
-        var value = affine.shift[c].addingProduct(x[at], affine.scale[c])
-        if adds { value += residual[at] }
-        output[at] = relu && value <= 0 ? 0 : value
-        c += 1
-      }
-    }
-  }
-
-  /// Rows of one, two or four registers of AVX-512, for which the channels' numbers stay in registers from row to row. Of longer
-  /// rows a part at a time would do so too, but read memory out of its order.
-  private enum Width {
-    case one, two, four, other
-
-    @inline(__always)
-    init(_ channels: Int) {
-      switch SIMD16<Float>.areWide ? channels : 0 {
-      case 16: self = .one
-      case 32: self = .two
-      case 64: self = .four
-      default: self = .other
-      }
-    }
+  func apply(_ row: Int, _ channel: Int) {
+    let at = row * channels + channel
+    let (value, scale) = (x[at], affine.scale[channel])
+    let g = masked && affine.shift[channel].addingProduct(value, scale) <= 0 ? 0 : gradient[at]
+    output[at] =
+      line.offset[channel].addingProduct(value - line.mean[channel], line.slope[channel]).addingProduct(g, scale)
   }
 }

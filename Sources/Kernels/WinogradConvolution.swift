@@ -7,6 +7,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private let blocking: WinogradBlocking
   /// The maps as each phase sees them.
   private let reads, writes: [WinogradView]
+  /// Of each of the problem's phases.
+  private let tapPlaces: [[Int?]]
   private let tilesOfImage: Int
   /// Channels summed over, and panels of 16 output channels of one phase and of all.
   private let depth, phasePanels, panels: Int
@@ -44,6 +46,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
         stride: problem.outputStride, row: $0.row, column: $0.column, tileRows: rows, tileColumns: columns,
         rowStep: Rows.outputs, columnStep: Columns.outputs)
     }
+    tapPlaces = problem.phases.map(problem.tapPlaces)
     tilesOfImage = rows * columns
     depth = reads.count * problem.usedChannels
     phasePanels = (problem.outputChannels + 15) / 16
@@ -72,8 +75,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
 
   private var inputFloats: Int { Transform.points * inputSlice }
   private var filterFloats: Int { filterPoints * filterSlice }
-  /// Taps of a block of panels, gathered before they are transformed by rows, which read them again and again: a transposed
-  /// filter is then read once, by whole cache lines.
+  /// Taps of a block of panels, gathered before they are transformed by rows, which read them again and again: the filter is
+  /// then read once, and a transposed one by whole cache lines.
   private var gatheredPanel: Int { reads.count * gatheredPhase }
   private var gatheredPhase: Int { Rows.taps * Columns.taps * gatheredTap }
   private var gatheredFloats: Int { panelsAtOnce * gatheredPanel }
@@ -128,10 +131,11 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
         for k in stride(from: 0, to: used, by: Self.rowsAtOnce) {
           let channels = k..<min(k + Self.rowsAtOnce, used)
           for panel in team.share(of: panels, thread: thread) {
-            var taps = Transform.Taps(g: room, row: 16, tap: Self.rowsAtOnce * 16)
+            let taps: Transform.Taps
             if problem.isReadInPlace {
               taps = self.taps(panel, k, inPlace: filter)
             } else {
+              taps = Transform.Taps(g: room, row: 16, tap: Self.rowsAtOnce * 16)
               gather(panel, phase, channels, filter, room, tap: taps.tap)
             }
             Transform.filter(
@@ -316,18 +320,18 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     _ taps: UnsafeMutablePointer<Float>, tap: Int
   ) {
     let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
-    let phase = problem.phases[writes.count == 1 ? read : panel / phasePanels]
+    let places = tapPlaces[writes.count == 1 ? read : panel / phasePanels]
     let (o, k) = (panel % phasePanels * 16, channels.lowerBound)
     let columns = min(16, outputs - o)
     let corner = filter + (problem.transposed ? o * inputs + k : k * outputs + o)
-    for index in 0..<Rows.taps * Columns.taps {
+    for index in places.indices {
       let target = taps + index * tap
-      guard let place = place(of: index, phase) else {
+      guard let place = places[index] else {
         target.update(repeating: 0, count: channels.count * 16)
         continue
       }
       // Line by line, as more would wait for memory than the cache can have under way.
-      let next = nextPlace(after: index, phase)
+      let next = nextPlace(after: index, places)
       for first in stride(from: 0, to: channels.count, by: 16) {
         let part = corner + (problem.transposed ? first : first * outputs)
         let (count, target) = (min(16, channels.count - first), target + first * 16)
@@ -341,19 +345,10 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     }
   }
 
-  /// Floats from a filter's first tap to one of a tile's taps, nil for one that the phase lacks.
-  private func place(of tap: Int, _ phase: WinogradPhase) -> Int? {
-    guard let row = phase.tapRows[tap / Columns.taps], let column = phase.tapColumns[tap % Columns.taps] else {
-      return nil
-    }
-    return (row * problem.kernel + column) * problem.inputChannels * problem.outputChannels
-  }
-
-  /// The next tap that the phase has, or, after the last, the first of the next panel.
-  private func nextPlace(after tap: Int, _ phase: WinogradPhase) -> Int {
-    for next in tap + 1..<Rows.taps * Columns.taps { if let place = place(of: next, phase) { return place } }
-    let nextPanel = problem.transposed ? 16 * problem.inputChannels : 16
-    for next in 0...tap { if let place = place(of: next, phase) { return place + nextPanel } }
+  /// That of the next tap that the phase has, or, after the last, of the first in the next panel.
+  private func nextPlace(after tap: Int, _ places: [Int?]) -> Int {
+    for next in places[(tap + 1)...] { if let next { return next } }
+    for first in places { if let first { return first + (problem.transposed ? 16 * problem.inputChannels : 16) } }
     preconditionFailure("a phase without taps")
   }
 

@@ -34,15 +34,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
       height: problem.outputHeight, width: problem.outputWidth, channels: problem.outputChannels, stride: 1, row: 0,
       column: 0, tileRows: rows, tileColumns: columns, rowStep: Rows.outputs,
       columnStep: Columns.outputs)
-    taps = OffsetTable(
-      problem.phases.flatMap { phase in
-        phase.tapRows.flatMap { row in
-          phase.tapColumns.map { column in
-            guard let row, let column else { return -1 }
-            return (row * problem.kernel + column) * problem.inputChannels * problem.outputChannels
-          }
-        }
-      })
+    taps = OffsetTable(problem.phases.flatMap { problem.tapPlaces($0).map { $0 ?? -1 } })
     tilesOfImage = rows * columns
     depth = reads.count * problem.usedChannels
     panels = (problem.outputChannels + 15) / 16

@@ -68,6 +68,16 @@ struct WinogradProblem {
       outputChannels: shape.inputChannels, outputStride: shape.stride, phases: phases, transposed: true)
   }
 
+  /// Floats from a filter's first tap to each of a phase's, in the order of the tile's; nil for those that the phase lacks.
+  func tapPlaces(_ phase: WinogradPhase) -> [Int?] {
+    phase.tapRows.flatMap { row in
+      phase.tapColumns.map { column in
+        guard let row, let column else { return nil }
+        return (row * kernel + column) * inputChannels * outputChannels
+      }
+    }
+  }
+
   /// The same problem for tiles that hold the whole map and do not read the zeros around it.
   var ofWholeMaps: WinogradProblem {
     var problem = self
