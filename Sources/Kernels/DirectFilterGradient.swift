@@ -127,10 +127,11 @@ struct DirectFilterGradient: FilterGradientKernel {
     _ rows: Range<Int>, _ pixels: Int, _ windows: UnsafePointer<Float>, lda: Int, _ gradients: UnsafePointer<Float>,
     _ filterGradient: UnsafeMutablePointer<Float>, accumulate: Bool
   ) {
+    var nothing = Lookahead.nothing
     RegisterBlock.multiplyTransposed(
       rows: rows.count, k: pixels, a: windows, lda: lda, b: PackedPanels(gradients, stride: Self.pixelsAtOnce * 16),
       c: filterGradient + rows.lowerBound * shape.outputChannels, ldc: shape.outputChannels,
-      columns: shape.outputChannels, accumulate: accumulate, asksAhead: false)
+      columns: shape.outputChannels, accumulate: accumulate, asksForSums: false, &nothing)
   }
 
   /// windows[pixel][height]: rows row..<row + height of the pixels' windows, which are runs of kernel x channels

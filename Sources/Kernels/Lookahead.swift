@@ -1,18 +1,65 @@
-/// A part of a map that lies in memory and is read or written next: its cache lines are asked for little by little while
-/// products, which find all they need in the second-level cache, leave the memory idle. They go to that cache too: the
-/// first level's would push out what the products read.
+/// Parts of maps that lie in memory and are read or written next: their cache lines are asked for a few at a time while products,
+/// which find all they need in the second-level cache, leave the memory idle. They go to that cache too: the first level's would
+/// push out what the products read. More at once would wait for each other, and the products' own reads for all of them, as a
+/// core has only a dozen lines or two under way.
 struct Lookahead {
-  private let map: UnsafePointer<Float>
-  private let floats: Range<Int>
+  private var first, second: Part
+  /// Over which all lines are asked for.
+  private let products: Int
 
-  init(_ map: UnsafePointer<Float>, _ floats: Range<Int>) { (self.map, self.floats) = (map, floats) }
+  /// - Parameter products: of a number and a register of 16 channels, as `ask` will be told.
+  init(products: Int, _ first: Lines, _ second: Lines) {
+    self.products = products
+    (self.first, self.second) = (Part(first), Part(second))
+  }
 
-  /// Asks for one of `steps` equal shares.
+  /// Asks for nothing.
+  static var nothing: Lookahead { Lookahead(products: 1, .none, .none) }
+
+  /// The depth of a register tile's products between two calls of `ask`: a hundred cycles' or two.
   @inline(__always)
-  func ask(_ step: Int, of steps: Int) {
-    let lines = (floats.count + 15) / 16
-    for line in step * lines / steps..<(step + 1) * lines / steps {
-      prefetchSecondLevel(map + floats.lowerBound + line * 16)
+  static func depth(rows: Int, columns: Int) -> Int { 192 * 16 / (rows * columns) }
+
+  /// Asks for what is due after so many more products.
+  @inline(__always)
+  mutating func ask(after more: Int) {
+    first.ask(after: more, of: products)
+    second.ask(after: more, of: products)
+  }
+
+  /// Floats of a map from one on.
+  struct Lines {
+    let start: UnsafePointer<Float>?
+    let count: Int
+
+    init(_ map: UnsafePointer<Float>, _ floats: Range<Int>) {
+      (start, count) = (map + floats.lowerBound, (floats.count + 15) / 16)
+    }
+
+    private init() { (start, count) = (nil, 0) }
+    static var none: Lines { Lines() }
+  }
+
+  private struct Part {
+    private var next: UnsafePointer<Float>?
+    private var left: Int
+    private let lines: Int
+    /// Lines times products that are owed.
+    private var due = 0
+
+    init(_ lines: Lines) { (next, left, self.lines) = (lines.start, lines.count, lines.count) }
+
+    @inline(__always)
+    mutating func ask(after more: Int, of products: Int) {
+      guard left > 0, var line = next else { return }
+      due += lines * more
+      while due >= products && left > 0 {
+        prefetchSecondLevel(line)
+        line += 16
+        due -= products
+        left -= 1
+      }
+      next = line
     }
   }
 }

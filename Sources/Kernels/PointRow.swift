@@ -2,15 +2,17 @@ internal import CVector
 
 /// Products of one row of a tile's points, of four tiles at a time, which are transformed along the row while registers hold
 /// them: what goes to the caches and comes back is the row's outputs, four where there are six points, and the other half of
-/// the transform has nothing else left to read. Six points of four tiles and 16 channels are 24 of AVX-512's registers. The
-/// numbers are those of `WinogradTransform.output`, to the bit.
-enum PointRow<Columns: WinogradTile> {
-  /// Whether registers hold a row's products, and there is something to gain: a number of the filter that is read serves four
-  /// products where a register tile makes twelve of it, so that filters have to be near.
-  static func isWorthwhile(depth: Int) -> Bool { SIMD16<Float>.areWide && 4...6 ~= Columns.side && depth <= 128 }
-
-  /// Tiles whose sums are in registers at a time.
-  static var tilesAtOnce: Int { 4 }
+/// the transform has nothing else left to do. Six points of four tiles and 16 channels are 24 of AVX-512's registers; so are
+/// three points of two panels of 16 channels, for which each number of a tile is read once for both. The numbers are those of
+/// `WinogradTransform.output`, to the bit.
+struct PointRow<Columns: WinogradTile> {
+  let tiles, depth: Int
+  /// v[point][tile][depth], `tileRow` floats from a tile to the next, and u[point][panel][depth][16].
+  let v, u: Matrices
+  let tileRow: Int
+  /// [column][tile][panel][16], `slice` floats from a column to the next and `row` from a tile to the next.
+  let outputs: UnsafeMutablePointer<Float>
+  let slice, row: Int
 
   /// A matrix for each point of the row, `slice` floats from one to the next.
   struct Matrices {
@@ -18,66 +20,177 @@ enum PointRow<Columns: WinogradTile> {
     let slice: Int
   }
 
-  /// outputs[column][tile][16] = A' (v[point][tile][k] u[point][k][16]) along the row, for one panel of output channels.
-  /// - Parameters:
-  ///   - tileRow: floats from a tile of v to the next.
-  ///   - slice: floats from a column of the outputs to the next, and likewise `row` from a tile to the next.
+  /// Whether registers hold a row's products, and there is something to gain: a number of the filter that is read serves four
+  /// products where a register tile makes twelve of it, so that filters have to be near.
+  static func isWorthwhile(depth: Int) -> Bool { SIMD16<Float>.areWide && 4...6 ~= Columns.side && depth <= 128 }
+
+  private static var tilesAtOnce: Int { 4 }
+
+  /// outputs = A' (v u) along the row, for so many panels of output channels.
+  func multiply(panels: Int, _ ahead: inout Lookahead) {
+    for panel in stride(from: 0, to: panels - 1, by: 2) { multiplyPair(panel, &ahead) }
+    if panels % 2 == 1 { multiplyPanel(panels - 1, &ahead) }
+  }
+
+  /// All points of one panel at a time.
   @inline(never)
-  static func multiply(
-    tiles: Int, k: Int, _ v: Matrices, tileRow: Int, _ u: Matrices, outputs: UnsafeMutablePointer<Float>, slice: Int,
-    row: Int
-  ) {
-    for next in stride(from: 0, to: tiles, by: tilesAtOnce) {
-      // The last four end with the last tile and repeat some of those before; of fewer than four the last is repeated.
-      let first = max(0, min(next, tiles - tilesAtOnce))
-      let tile = EvenRows(distance: tileRow, last: tiles - 1)
-      let sums = RowSums<Columns>(v.first + first * tileRow, slice: v.slice, tile, u, k: k)
+  private func multiplyPanel(_ panel: Int, _ ahead: inout Lookahead) {
+    let (outputs, slice, row) = (outputs + panel * 16, slice, row)
+    for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
+      let sums = SixSums(
+        panel: u.first + panel * depth * 16, slice: u.slice, v.first + first * tileRow, slice: v.slice,
+        EvenRows(distance: tileRow, last: tiles - 1 - first), depth: depth, points: Columns.side, &ahead)
       @inline(__always)
       func finish(_ tile: Int) {
         let target = outputs + (first + tile) * row
         Columns.output({ sums[$0][tile] }, { $1.store(target + $0 * slice) })
       }
       finish(0)
-      if tiles > 1 { finish(1) }
-      if tiles > 2 { finish(2) }
-      if tiles > 3 { finish(3) }
+      if tiles - first > 1 { finish(1) }
+      if tiles - first > 2 { finish(2) }
+      if tiles - first > 3 { finish(3) }
     }
+  }
+
+  /// The first half of the points of two panels, kept where outputs will be, and then the other half.
+  @inline(never)
+  private func multiplyPair(_ panel: Int, _ ahead: inout Lookahead) {
+    let (outputs, slice, row) = (outputs + panel * 16, slice, row)
+    for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
+      let sums = SixSums(
+        pair: u.first + panel * depth * 16, slice: u.slice, v.first + first * tileRow, slice: v.slice,
+        EvenRows(distance: tileRow, last: tiles - 1 - first), depth: depth, points: Self.kept, &ahead)
+      let target = outputs + first * row
+      Self.keep(sums, 0, target, slice)
+      if tiles - first > 1 { Self.keep(sums, 1, target + row, slice) }
+      if tiles - first > 2 { Self.keep(sums, 2, target + 2 * row, slice) }
+      if tiles - first > 3 { Self.keep(sums, 3, target + 3 * row, slice) }
+    }
+    for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
+      let sums = SixSums(
+        pair: u.first + panel * depth * 16 + Self.kept * u.slice, slice: u.slice,
+        v.first + first * tileRow + Self.kept * v.slice, slice: v.slice,
+        EvenRows(distance: tileRow, last: tiles - 1 - first), depth: depth, points: Columns.side - Self.kept, &ahead)
+      let target = outputs + first * row
+      Self.finish(sums, 0, target, slice)
+      if tiles - first > 1 { Self.finish(sums, 1, target + row, slice) }
+      if tiles - first > 2 { Self.finish(sums, 2, target + 2 * row, slice) }
+      if tiles - first > 3 { Self.finish(sums, 3, target + 3 * row, slice) }
+    }
+  }
+
+  /// Points of the first half: as many as there are outputs to keep them in.
+  @inline(__always)
+  private static var kept: Int { min(3, Columns.outputs) }
+
+  /// Written out, since the compiler makes calls of closures within closures here, which registers cannot be handed to.
+  @inline(__always)
+  private static func keep(_ sums: SixSums, _ tile: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int) {
+    sums[0][tile].store(target)
+    sums[1][tile].store(target + 16)
+    sums[2][tile].store(target + slice)
+    sums[3][tile].store(target + slice + 16)
+    if kept < 3 { return }
+    sums[4][tile].store(target + 2 * slice)
+    sums[5][tile].store(target + 2 * slice + 16)
+  }
+
+  @inline(__always)
+  private static func finish(_ sums: SixSums, _ tile: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int) {
+    finish(sums, tile, panel: 0, target, slice)
+    finish(sums, tile, panel: 1, target + 16, slice)
+  }
+
+  @inline(__always)
+  private static func finish(
+    _ sums: SixSums, _ tile: Int, panel: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int
+  ) {
+    let (first, second) = (SIMD16<Float>.load(target), SIMD16<Float>.load(target + slice))
+    let third = kept < 3 ? first : SIMD16<Float>.load(target + 2 * slice)
+    Columns.output(
+      { point in
+        if point >= kept { return sums[2 * (point - kept) + panel][tile] }
+        return point == 0 ? first : point == 1 ? second : third
+      }, { $1.store(target + $0 * slice) })
   }
 }
 
-/// The sums of a row's points, in registers. Indices are constants wherever it is used, and cost nothing there.
-private struct RowSums<Columns: WinogradTile> {
+/// The sums of four tiles in registers, of up to six points and one panel or of up to three points and two panels. Indices are
+/// constants wherever it is used, and cost nothing there.
+private struct SixSums {
   private var p0, p1, p2, p3, p4, p5: PointSums
 
-  /// v[point][tile][k] u[point][k][16] for four tiles.
+  private static var depthAtOnce: Int { Lookahead.depth(rows: 24, columns: 16) }
+
+  @inline(__always)
+  private init() { (p0, p1, p2, p3, p4, p5) = (.zero, .zero, .zero, .zero, .zero, .zero) }
+
+  /// v[point][tile][k] u[point][k][16] by points.
   /// - Parameter v: the first tile's, at the first point.
   @inline(__always)
-  init(_ v: UnsafePointer<Float>, slice: Int, _ tiles: EvenRows, _ u: PointRow<Columns>.Matrices, k: Int) {
-    (p0, p1, p2, p3, p4, p5) = (.zero, .zero, .zero, .zero, .zero, .zero)
-    let n = Columns.side
+  init(
+    panel u: UnsafePointer<Float>, slice filterSlice: Int, _ v: UnsafePointer<Float>, slice: Int, _ tiles: EvenRows,
+    depth: Int, points: Int, _ ahead: inout Lookahead
+  ) {
+    self.init()
     let (t1, t2, t3) = (tiles.offset(1), tiles.offset(2), tiles.offset(3))
     // A pointer a point and one for three points' filters, to which an address can add the rest.
     var (a0, a1, a2) = (v, v + slice, v + 2 * slice)
     var (a3, a4, a5) = (v + 3 * slice, v + 4 * slice, v + 5 * slice)
-    var (b0, b3) = (u.first, u.first + 3 * u.slice)
-    for _ in 0..<k {
-      p0.add(a0, t1, t2, t3, b0)
-      p1.add(a1, t1, t2, t3, b0 + u.slice)
-      p2.add(a2, t1, t2, t3, b0 + 2 * u.slice)
-      p3.add(a3, t1, t2, t3, b3)
-      if n > 4 { p4.add(a4, t1, t2, t3, b3 + u.slice) }
-      if n > 5 { p5.add(a5, t1, t2, t3, b3 + 2 * u.slice) }
-      (a0, a1, a2) = (cvector_opaque(a0 + 1), cvector_opaque(a1 + 1), cvector_opaque(a2 + 1))
-      a3 = cvector_opaque(a3 + 1)
-      if n > 4 { a4 = cvector_opaque(a4 + 1) }
-      if n > 5 { a5 = cvector_opaque(a5 + 1) }
-      (b0, b3) = (cvector_opaque(b0 + 16), cvector_opaque(b3 + 16))
+    var (b0, b3) = (u, u + 3 * filterSlice)
+    var left = depth
+    while left > 0 {
+      for _ in 0..<min(left, Self.depthAtOnce) {
+        p0.add(a0, t1, t2, t3, b0)
+        p1.add(a1, t1, t2, t3, b0 + filterSlice)
+        p2.add(a2, t1, t2, t3, b0 + 2 * filterSlice)
+        p3.add(a3, t1, t2, t3, b3)
+        if points > 4 { p4.add(a4, t1, t2, t3, b3 + filterSlice) }
+        if points > 5 { p5.add(a5, t1, t2, t3, b3 + 2 * filterSlice) }
+        (a0, a1, a2) = (cvector_opaque(a0 + 1), cvector_opaque(a1 + 1), cvector_opaque(a2 + 1))
+        a3 = cvector_opaque(a3 + 1)
+        if points > 4 { a4 = cvector_opaque(a4 + 1) }
+        if points > 5 { a5 = cvector_opaque(a5 + 1) }
+        (b0, b3) = (cvector_opaque(b0 + 16), cvector_opaque(b3 + 16))
+      }
+      left -= Self.depthAtOnce
+      ahead.ask(after: Self.depthAtOnce * 4 * points)
+    }
+  }
+
+  /// v[point][tile][k] u[point][panel][k][16] by points, the two panels of each side by side.
+  @inline(__always)
+  init(
+    pair u: UnsafePointer<Float>, slice filterSlice: Int, _ v: UnsafePointer<Float>, slice: Int, _ tiles: EvenRows,
+    depth: Int, points: Int, _ ahead: inout Lookahead
+  ) {
+    self.init()
+    let (t1, t2, t3) = (tiles.offset(1), tiles.offset(2), tiles.offset(3))
+    var (a0, a1, a2) = (v, v + slice, v + 2 * slice)
+    var (b, c) = (u, u + depth * 16)
+    var left = depth
+    while left > 0 {
+      for _ in 0..<min(left, Self.depthAtOnce) {
+        p0.add(a0, t1, t2, t3, b)
+        p1.add(a0, t1, t2, t3, c)
+        p2.add(a1, t1, t2, t3, b + filterSlice)
+        p3.add(a1, t1, t2, t3, c + filterSlice)
+        if points > 2 {
+          p4.add(a2, t1, t2, t3, b + 2 * filterSlice)
+          p5.add(a2, t1, t2, t3, c + 2 * filterSlice)
+        }
+        (a0, a1) = (cvector_opaque(a0 + 1), cvector_opaque(a1 + 1))
+        if points > 2 { a2 = cvector_opaque(a2 + 1) }
+        (b, c) = (cvector_opaque(b + 16), cvector_opaque(c + 16))
+      }
+      left -= Self.depthAtOnce
+      ahead.ask(after: Self.depthAtOnce * 8 * points)
     }
   }
 
   @inline(__always)
-  subscript(point: Int) -> PointSums {
-    switch point {
+  subscript(index: Int) -> PointSums {
+    switch index {
     case 0: p0
     case 1: p1
     case 2: p2

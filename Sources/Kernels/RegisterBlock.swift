@@ -4,13 +4,23 @@
 /// These are the innermost calls that are not inlined; a tile's panels should fit the first-level cache.
 enum RegisterBlock {
   /// c[rows x columns] (+)= a[rows x k] b[k x columns], rows of a `lda` apart and of c `ldc` apart.
-  @inline(never)
   static func multiply(
     rows: Int, k: Int, a: UnsafePointer<Float>, lda: Int, b: PackedPanels, c: UnsafeMutablePointer<Float>, ldc: Int,
     columns: Int, accumulate: Bool
   ) {
+    var nothing = Lookahead.nothing
+    multiply(
+      rows: rows, k: k, a: a, lda: lda, b: b, c: c, ldc: ldc, columns: columns, accumulate: accumulate, &nothing)
+  }
+
+  /// The same, asking meanwhile for what lies ahead.
+  @inline(never)
+  static func multiply(
+    rows: Int, k: Int, a: UnsafePointer<Float>, lda: Int, b: PackedPanels, c: UnsafeMutablePointer<Float>, ldc: Int,
+    columns: Int, accumulate: Bool, _ ahead: inout Lookahead
+  ) {
     let left = Left(a: a, lda: lda, rows: rows, k: k)
-    eachTile(of: columns, RowsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate))
+    eachTile(of: columns, RowsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate), &ahead)
   }
 
   /// c[listed rows x columns] (+)= windows times b; the products of window i go to c + cOffsets[i].
@@ -25,16 +35,17 @@ enum RegisterBlock {
 
   /// c[rows x columns] (+)= a' b, where a is stored k x rows, `lda` apart. Reads a few floats past the last row of a where
   /// `rows` is no sum of sixes and fours.
-  /// - Parameter asksAhead: whether what is added to has left the second-level cache.
+  /// - Parameter asksForSums: whether what is added to has left the second-level cache.
   @inline(never)
   static func multiplyTransposed(
     rows: Int, k: Int, a: UnsafePointer<Float>, lda: Int, b: PackedPanels, c: UnsafeMutablePointer<Float>, ldc: Int,
-    columns: Int, accumulate: Bool, asksAhead: Bool
+    columns: Int, accumulate: Bool, asksForSums: Bool, _ ahead: inout Lookahead
   ) {
     let left = TransposedLeft(a: a, lda: lda, rows: rows, k: k)
     eachTile(
       of: columns,
-      RowsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate, asksAhead: accumulate && asksAhead))
+      RowsProduct(left: left, b: b, c: c, ldc: ldc, accumulate: accumulate, asksForSums: accumulate && asksForSums),
+      &ahead)
   }
 
   /// c[rows x columns] (+)= a' b of packed groups.
@@ -48,12 +59,18 @@ enum RegisterBlock {
   /// All columns of a product, by tiles as wide as can be and single panels for what is left.
   @inline(__always)
   static func eachTile<Product: TiledProduct>(of columns: Int, _ product: Product) {
+    var nothing = Lookahead.nothing
+    eachTile(of: columns, product, &nothing)
+  }
+
+  @inline(__always)
+  private static func eachTile<Product: TiledProduct>(of columns: Int, _ product: Product, _ ahead: inout Lookahead) {
     let wide = WidestColumns.lanes
     for column in stride(from: 0, to: columns - wide + 1, by: wide) {
-      product.multiply(WidestColumns.self, from: column, columns: wide)
+      product.multiply(WidestColumns.self, from: column, columns: wide, &ahead)
     }
     for column in stride(from: columns / wide * wide, to: columns, by: 16) {
-      product.multiply(SixteenColumns.self, from: column, columns: min(16, columns - column))
+      product.multiply(SixteenColumns.self, from: column, columns: min(16, columns - column), &ahead)
     }
   }
 }
@@ -61,18 +78,20 @@ enum RegisterBlock {
 /// A product that is computed for the columns of one register tile at a time.
 protocol TiledProduct {
   /// All rows of the columns from one on, the first of a panel; fewer than the tile has where the last panel is not full.
-  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int)
+  func multiply<Columns: TileColumns>(
+    _: Columns.Type, from column: Int, columns: Int, _ ahead: inout Lookahead)
 }
 
 /// A left factor by the rows of tiles.
 protocol LeftFactor {
   var rows: Int { get }
   var k: Int { get }
-  /// tile += twelve rows from one on, times b.
-  func add<Columns: TileColumns>(to tile: inout TallRegisterRows<Columns>, from row: Int, _ b: PackedPanels)
-  /// tile += as many rows as it has from one on, times b; where they are not whole, some may be missing.
+  /// tile += twelve rows from one on, k in a range, times b.
   func add<Columns: TileColumns>(
-    to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ b: PackedPanels)
+    to tile: inout TallRegisterRows<Columns>, from row: Int, _ k: Range<Int>, _ b: PackedPanels)
+  /// tile += as many rows as it has from one on, k in a range, times b; where they are not whole, some may be missing.
+  func add<Columns: TileColumns>(
+    to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ k: Range<Int>, _ b: PackedPanels)
 }
 
 extension RegisterBlock {
@@ -82,24 +101,24 @@ extension RegisterBlock {
     let lda, rows, k: Int
 
     @inline(__always)
-    func add<Columns: TileColumns>(to tile: inout TallRegisterRows<Columns>, from row: Int, _ b: PackedPanels) {
-      tile.add(a + row * lda, lda: lda, b, k: k)
-    }
+    func add<Columns: TileColumns>(
+      to tile: inout TallRegisterRows<Columns>, from row: Int, _ k: Range<Int>, _ b: PackedPanels
+    ) { tile.add(a + row * lda + k.lowerBound, lda: lda, b, k: k.count) }
 
     @inline(__always)
     func add<Columns: TileColumns>(
-      to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ b: PackedPanels
+      to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ k: Range<Int>, _ b: PackedPanels
     ) {
       if areWhole {
-        tile.add(from(row, WholeRows(distance: lda)), b)
+        tile.add(from(row, k, WholeRows(distance: lda)), b)
       } else {
-        tile.add(from(row, EvenRows(distance: lda, last: rows - row - 1)), b)
+        tile.add(from(row, k, EvenRows(distance: lda, last: rows - row - 1)), b)
       }
     }
 
     @inline(__always)
-    private func from<Places: RowPlaces>(_ row: Int, _ places: Places) -> RunsOfRows<Places> {
-      RunsOfRows(base: a + row * lda, places: places, segments: 1, length: k, segmentStride: 0)
+    private func from<Places: RowPlaces>(_ row: Int, _ k: Range<Int>, _ places: Places) -> RunsOfRows<Places> {
+      RunsOfRows(base: a + row * lda + k.lowerBound, places: places, segments: 1, length: k.count, segmentStride: 0)
     }
   }
 
@@ -109,14 +128,14 @@ extension RegisterBlock {
     let lda, rows, k: Int
 
     @inline(__always)
-    func add<Columns: TileColumns>(to tile: inout TallRegisterRows<Columns>, from row: Int, _ b: PackedPanels) {
-      tile.addTransposed(a + row, lda: lda, b, k: k)
-    }
+    func add<Columns: TileColumns>(
+      to tile: inout TallRegisterRows<Columns>, from row: Int, _ k: Range<Int>, _ b: PackedPanels
+    ) { tile.addTransposed(a + row + k.lowerBound * lda, lda: lda, b, k: k.count) }
 
     @inline(__always)
     func add<Columns: TileColumns>(
-      to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ b: PackedPanels
-    ) { tile.addTransposed(a + row, lda: lda, b, k: k) }
+      to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ k: Range<Int>, _ b: PackedPanels
+    ) { tile.addTransposed(a + row + k.lowerBound * lda, lda: lda, b, k: k.count) }
   }
 
   /// A left factor packed in groups of six columns of what is stored k by k: a[group][k][6], groups `stride` apart.
@@ -146,33 +165,52 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
   let ldc: Int
   let accumulate: Bool
   /// Whether a tile asks for what the next one adds to.
-  var asksAhead = false
+  var asksForSums = false
 
   @inline(__always)
-  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
+  func multiply<Columns: TileColumns>(
+    _: Columns.Type, from column: Int, columns: Int, _ ahead: inout Lookahead
+  ) {
     let (b, c) = (b.from(column), c + column)
     var row = 0
-    // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time.
+    // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time. Written out, since the
+    // compiler hands sums that go through closures to memory.
     while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
       askForSums(Columns.self, height: 12, from: row + 12, c)
       var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
-      left.add(to: &tile, from: row, b)
+      let depth = Lookahead.depth(rows: 12, columns: Columns.lanes)
+      var k = 0
+      while k < left.k {
+        left.add(to: &tile, from: row, k..<min(k + depth, left.k), b.from(row: k))
+        ahead.ask(after: depth * 12 * Columns.lanes / 16)
+        k += depth
+      }
       tile.store(c + row * ldc, distance: ldc)
       row += 12
     }
     while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
       askForSums(Columns.self, height: 6, from: row + 6, c)
-      add(Columns.self, height: 6, row, areWhole: true, b, c, WholeRows(distance: ldc), columns: Columns.lanes)
+      let rows = WholeRows(distance: ldc)
+      var tile = RegisterRows<Columns>(
+        height: 6, c + row * ldc, rows, columns: Columns.lanes, accumulate: accumulate)
+      let depth = Lookahead.depth(rows: 6, columns: Columns.lanes)
+      var k = 0
+      while k < left.k {
+        left.add(to: &tile, from: row, areWhole: true, k..<min(k + depth, left.k), b.from(row: k))
+        ahead.ask(after: depth * 6 * Columns.lanes / 16)
+        k += depth
+      }
+      tile.store(c + row * ldc, rows, columns: Columns.lanes)
       row += 6
     }
     while row < left.rows {
-      let rows = EvenRows(distance: ldc, last: left.rows - row - 1)
       let height = RegisterTile.height(left.rows - row)
       if height == 6 {
-        add(Columns.self, height: 6, row, areWhole: false, b, c, rows, columns: columns)
+        addRagged(Columns.self, height: 6, row, b, c, columns: columns)
       } else {
-        add(Columns.self, height: 4, row, areWhole: false, b, c, rows, columns: columns)
+        addRagged(Columns.self, height: 4, row, b, c, columns: columns)
       }
+      ahead.ask(after: height * left.k * Columns.lanes / 16)
       row += height
     }
   }
@@ -183,19 +221,20 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
   private func askForSums<Columns: TileColumns>(
     _: Columns.Type, height: Int, from row: Int, _ c: UnsafeMutablePointer<Float>
   ) {
-    guard asksAhead else { return }
+    guard asksForSums else { return }
     for row in row..<row + height {
       for line in stride(from: 0, to: Columns.lanes, by: 16) { prefetchForWriting(c + row * ldc + line) }
     }
   }
 
+  /// A tile of which rows or columns may be missing.
   @inline(__always)
-  private func add<Columns: TileColumns, Places: RowPlaces>(
-    _: Columns.Type, height: Int, _ row: Int, areWhole: Bool, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>,
-    _ rows: Places, columns: Int
+  private func addRagged<Columns: TileColumns>(
+    _: Columns.Type, height: Int, _ row: Int, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>, columns: Int
   ) {
+    let rows = EvenRows(distance: ldc, last: left.rows - row - 1)
     var tile = RegisterRows<Columns>(height: height, c + row * ldc, rows, columns: columns, accumulate: accumulate)
-    left.add(to: &tile, from: row, areWhole: areWhole, b)
+    left.add(to: &tile, from: row, areWhole: false, 0..<left.k, b)
     tile.store(c + row * ldc, rows, columns: columns)
   }
 }
@@ -209,12 +248,14 @@ private struct GroupsProduct: TiledProduct {
   let accumulate: Bool
 
   @inline(__always)
-  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
+  func multiply<Columns: TileColumns>(
+    _: Columns.Type, from column: Int, columns: Int, _ ahead: inout Lookahead
+  ) {
     for row in stride(from: 0, to: left.rows, by: 6) {
       let group = RegisterBlock.TransposedLeft(
         a: left.a + row / 6 * left.stride, lda: 6, rows: min(6, left.rows - row), k: left.k)
       RowsProduct(left: group, b: b, c: c + row * ldc, ldc: ldc, accumulate: accumulate)
-        .multiply(Columns.self, from: column, columns: columns)
+        .multiply(Columns.self, from: column, columns: columns, &ahead)
     }
   }
 }
@@ -228,7 +269,9 @@ private struct WindowsProduct: TiledProduct {
   let accumulate: Bool
 
   @inline(__always)
-  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
+  func multiply<Columns: TileColumns>(
+    _: Columns.Type, from column: Int, columns: Int, _ ahead: inout Lookahead
+  ) {
     let (b, c) = (b.from(column), c + column)
     var row = 0
     while columns == Columns.lanes && RegisterTile.isWhole(windows.rows - row) {

@@ -74,6 +74,10 @@ struct PackedPanels {
   /// From a column on, the first of a panel.
   @inline(__always)
   func from(_ column: Int) -> PackedPanels { PackedPanels(base + column / 16 * stride, stride: stride) }
+
+  /// From a row on.
+  @inline(__always)
+  func from(row: Int) -> PackedPanels { PackedPanels(base + row * 16, stride: stride) }
 }
 
 /// Where the rows of a register tile are read or written: base + offset(row). Rows past the last repeat the last one,

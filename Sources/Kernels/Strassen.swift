@@ -138,9 +138,9 @@ extension RegisterBlock {
     for row in stride(from: 0, to: left.rows, by: 6) {
       var tile = RegisterRows<Columns>(height: 6)
       if RegisterTile.isWhole(left.rows - row) {
-        left.add(to: &tile, from: row, areWhole: true, b)
+        left.add(to: &tile, from: row, areWhole: true, 0..<left.k, b)
       } else {
-        left.add(to: &tile, from: row, areWhole: false, b)
+        left.add(to: &tile, from: row, areWhole: false, 0..<left.k, b)
       }
       tile.add(to: target, from: row)
     }

@@ -177,7 +177,9 @@ private struct SevenProducts: TiledProduct {
   let c: Strassen.Block
 
   @inline(__always)
-  func multiply<Columns: TileColumns>(_: Columns.Type, from column: Int, columns: Int) {
+  func multiply<Columns: TileColumns>(
+    _: Columns.Type, from column: Int, columns: Int, _ ahead: inout Lookahead
+  ) {
     let (panels, c) = (panels.from(column), c.from(column))
     for product in 0..<Strassen.products {
       let (left, row) = product == 2 ? (a, lda) : (sums + product * sumSlice, sumRow)

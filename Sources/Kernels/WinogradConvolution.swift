@@ -25,6 +25,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// Distance from a gathered tap to the next.
   private let gatheredTap: Int
   private let workspace: Int
+  /// Products of a number and a register of 16 channels that a tile is.
+  private let productsOfTile: Int
   /// Input channels of the filter transformed at a time.
   private static var rowsAtOnce: Int { 8 }
 
@@ -51,6 +53,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     depth = reads.count * problem.usedChannels
     phasePanels = (problem.outputChannels + 15) / 16
     panels = writes.count * phasePanels
+    productsOfTile = problem.reachedPoints(Rows.self, Columns.self) * problem.usedChannels * phasePanels
     let tiles = problem.images * tilesOfImage
     finishesRows = reads.count * writes.count == 1 && PointRow<Columns>.isWorthwhile(depth: depth)
     blocking = WinogradBlocking(
@@ -160,8 +163,10 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       transformInput(range, maps.input, maps.activation, v, space)
       multiply(
         range.count, v, memory, 0..<panels, products,
-        outputs: Lookahead(maps.output, writes[0].lines(of: range, side: Rows.outputs)),
-        nextInputs: Lookahead(maps.input, reads[0].lines(of: next, side: Rows.inputs)))
+        Lookahead(
+          products: range.count * productsOfTile,
+          .init(maps.output, writes[0].lines(of: range, side: Rows.outputs)),
+          .init(maps.input, reads[0].lines(of: next, side: Rows.inputs))))
       transformProducts(range, 0..<panels, products, maps, space)
     }
   }
@@ -206,17 +211,15 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// - Parameter points: those whose products are wanted; u begins with the first. All of them unless said.
   private func multiply(
     _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ range: Range<Int>,
-    _ products: UnsafeMutablePointer<Float>, points: Range<Int>? = nil, outputs: Lookahead? = nil,
-    nextInputs: Lookahead? = nil
+    _ products: UnsafeMutablePointer<Float>, points: Range<Int>? = nil, _ ahead: Lookahead = .nothing
   ) {
     let points = points ?? 0..<Transform.points
+    var ahead = ahead
     if finishesRows {
       let rows = points.lowerBound / Columns.side..<points.upperBound / Columns.side
-      return finishRows(rows, tiles, v, u, range.count, products, outputs: outputs, nextInputs: nextInputs)
+      return finishRows(rows, tiles, v, u, range.count, products, &ahead)
     }
     for point in points {
-      outputs?.ask(point, of: Transform.points)
-      nextInputs?.ask(point, of: Transform.points)
       let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
       let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.usedChannels)
       for phase in writes.indices {
@@ -232,35 +235,23 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
         RegisterBlock.multiply(
           rows: tiles, k: k, a: v + point * inputSlice + start, lda: inputRow,
           b: PackedPanels(panels, stride: depth * 16), c: place, ldc: productRow, columns: own.count * 16,
-          accumulate: false)
+          accumulate: false, &ahead)
       }
     }
   }
 
-  /// `multiply` of whole rows of points, a share of a block's tiles at a time, so that what is asked for comes little by little.
+  /// `multiply` of whole rows of points.
   private func finishRows(
     _ rows: Range<Int>, _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ panels: Int,
-    _ products: UnsafeMutablePointer<Float>, outputs: Lookahead?, nextInputs: Lookahead?
+    _ products: UnsafeMutablePointer<Float>, _ ahead: inout Lookahead
   ) {
-    let (atOnce, n, m) = (PointRow<Columns>.tilesAtOnce, Columns.side, Columns.outputs)
-    let shares = max(1, n / panels)
-    let share = ((tiles + shares - 1) / shares + atOnce - 1) / atOnce * atOnce
-    let parts = panels * ((tiles + share - 1) / share)
+    let (n, m) = (Columns.side, Columns.outputs)
     for row in rows {
-      var part = row * parts
-      for panel in 0..<panels {
-        for first in stride(from: 0, to: tiles, by: share) {
-          outputs?.ask(part, of: Rows.side * parts)
-          nextInputs?.ask(part, of: Rows.side * parts)
-          part += 1
-          PointRow<Columns>.multiply(
-            tiles: min(share, tiles - first), k: depth,
-            .init(first: v + row * n * inputSlice + first * inputRow, slice: inputSlice), tileRow: inputRow,
-            .init(first: u + (row - rows.lowerBound) * n * filterSlice + panel * depth * 16, slice: filterSlice),
-            outputs: products + row * m * productSlice + first * productRow + panel * 16, slice: productSlice,
-            row: productRow)
-        }
-      }
+      PointRow<Columns>(
+        tiles: tiles, depth: depth, v: .init(first: v + row * n * inputSlice, slice: inputSlice),
+        u: .init(first: u + (row - rows.lowerBound) * n * filterSlice, slice: filterSlice), tileRow: inputRow,
+        outputs: products + row * m * productSlice, slice: productSlice, row: productRow
+      ).multiply(panels: panels, &ahead)
     }
   }
 

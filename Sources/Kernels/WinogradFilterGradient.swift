@@ -13,6 +13,8 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
   private let tilesAtOnce, panelsAtOnce, inputsAtOnce, inputRow, sumRow: Int
   private let inputSlice, outputPanel, outputSlice, sumSlice: Int
   private let workspace: Int
+  /// Products of a number and a register of 16 channels that a tile is.
+  private let productsOfTile: Int
   /// For each phase and tap of the tile, its place in the filter, or -1.
   private let taps: OffsetTable
 
@@ -38,6 +40,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
     tilesOfImage = rows * columns
     depth = reads.count * problem.usedChannels
     panels = (problem.outputChannels + 15) / 16
+    productsOfTile = problem.reachedPoints(Rows.self, Columns.self) * problem.usedChannels * panels
     let tiles = problem.images * tilesOfImage
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, inputChannels: depth, panels: panels, threads: threads,
@@ -96,8 +99,10 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
         transformOutputGradient(range, call.outputGradient, 0..<panels, z)
         addProducts(
           range.count, 0..<depth, v, panels, z, sum, accumulate: first > share.lowerBound || !call.isFirst,
-          nextInputs: Lookahead(call.input, reads[0].lines(of: next, side: Rows.inputs)),
-          nextGradients: Lookahead(call.outputGradient, outputView.lines(of: next, side: Rows.outputs)))
+          Lookahead(
+            products: range.count * productsOfTile,
+            .init(call.input, reads[0].lines(of: next, side: Rows.inputs)),
+            .init(call.outputGradient, outputView.lines(of: next, side: Rows.outputs))))
       }
     }
     guard call.isLast else { return }
@@ -157,12 +162,10 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
   /// sum[point][inputs][panels x 16] (+)= v' z over a block of tiles, skipping phases that do not reach a point.
   private func addProducts(
     _ tiles: Int, _ inputs: Range<Int>, _ v: UnsafePointer<Float>, _ panels: Int, _ z: UnsafePointer<Float>,
-    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool, nextInputs: Lookahead? = nil,
-    nextGradients: Lookahead? = nil
+    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool, _ ahead: Lookahead = .nothing
   ) {
+    var ahead = ahead
     for point in 0..<Transform.points {
-      nextInputs?.ask(point, of: Transform.points)
-      nextGradients?.ask(point, of: Transform.points)
       let phases = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
       let rows = inputs.clamped(
         to: phases.lowerBound * problem.usedChannels..<phases.upperBound * problem.usedChannels)
@@ -171,7 +174,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
         rows: rows.count, k: tiles, a: v + point * inputSlice + rows.lowerBound, lda: inputRow,
         b: PackedPanels(z + point * outputSlice, stride: outputPanel),
         c: sum + point * sumSlice + (rows.lowerBound - inputs.lowerBound) * sumRow, ldc: sumRow, columns: panels * 16,
-        accumulate: accumulate, asksAhead: sumFloats > CacheSize.secondLevel)
+        accumulate: accumulate, asksForSums: sumFloats > CacheSize.secondLevel, &ahead)
     }
   }
 

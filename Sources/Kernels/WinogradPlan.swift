@@ -78,6 +78,13 @@ struct WinogradProblem {
     }
   }
 
+  /// Points of all phases whose products can differ from zero.
+  func reachedPoints<Rows: WinogradTile, Columns: WinogradTile>(_ rows: Rows.Type, _ columns: Columns.Type) -> Int {
+    phases.reduce(0) { count, phase in
+      count + (0..<Rows.side * Columns.side).filter { phase.reaches($0, rows, columns) }.count
+    }
+  }
+
   /// The same problem for tiles that hold the whole map and do not read the zeros around it.
   var ofWholeMaps: WinogradProblem {
     var problem = self
