@@ -9,4 +9,7 @@ enum CacheSize {
   }()
   /// Floats of half of it, by which blocks of work are cut: a quarter to half a megabyte, since larger ones gain nothing.
   static let halfSecondLevel = min(max(secondLevel / 2, 1 << 16), 1 << 17)
+  /// Whether it is so large that the third level behind it is slow: a fifth of the bandwidth and less, as on processors whose
+  /// cores share that over a mesh.
+  static let isBeforeSlowThirdLevel = secondLevel > 1 << 18
 }

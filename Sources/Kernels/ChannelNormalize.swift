@@ -89,12 +89,16 @@ private struct NormalizeForward: NormalizePass {
   let adds, relu: Bool
   let output: UnsafeMutablePointer<Float>
   let channels: Int
+  private let furtherOn = FurtherOn()
 
   @inline(__always)
   func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ channel: Int) {
     let (scale, shift) = (V.load(affine.scale + channel), V.load(affine.shift + channel))
     for r in rows {
       let at = r * channels + channel
+      furtherOn.ask(V.self, x + at)
+      if adds { furtherOn.ask(V.self, residual + at) }
+      furtherOn.ask(V.self, output + at)
       var value = shift.addingProduct(V.load(x + at), scale)
       if adds { value = value + V.load(residual + at) }
       if relu { value = value.rectified }
@@ -118,6 +122,7 @@ private struct NormalizeBackward: NormalizePass {
   let masked: Bool
   let output: UnsafeMutablePointer<Float>
   let channels: Int
+  private let furtherOn = FurtherOn()
 
   @inline(__always)
   func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ channel: Int) {
@@ -126,6 +131,8 @@ private struct NormalizeBackward: NormalizePass {
     let offset = V.load(line.offset + channel)
     for r in rows {
       let at = r * channels + channel
+      furtherOn.ask(V.self, x + at)
+      furtherOn.ask(V.self, gradient + at)
       let value = V.load(x + at)
       var g = V.load(gradient + at)
       if masked { g = g.wherePositive(shift.addingProduct(value, scale)) }

@@ -73,12 +73,14 @@ public enum ChannelSums {
     _ x: UnsafePointer<Float>, _ rows: Range<Int>, _ channels: Int, _ sums: UnsafeMutablePointer<Double>,
     _ squares: UnsafeMutablePointer<Double>
   ) {
-    let block = blockRows(channels, atLeast: 8)
+    let (block, furtherOn) = (blockRows(channels, atLeast: 8), FurtherOn())
     var low = rows.lowerBound
     while low < rows.upperBound {
       let range = low..<min(low + block, rows.upperBound)
       @inline(__always)
-      func add<V: ChannelVector>(_: V.Type, _ c: Int) { moments(V.self, x, range, channels, c, sums, squares) }
+      func add<V: ChannelVector>(_: V.Type, _ c: Int) {
+        moments(V.self, x, range, channels, c, sums, squares, furtherOn)
+      }
       var c = forVectors(
         of: channels, by64: { add(ManyLanes.self, $0) }, by16: { add(SIMD16<Float>.self, $0) },
         by8: { add(SIMD8<Float>.self, $0) })
@@ -100,12 +102,13 @@ public enum ChannelSums {
   @inline(__always)
   private static func moments<V: ChannelVector>(
     _: V.Type, _ x: UnsafePointer<Float>, _ rows: Range<Int>, _ channels: Int, _ c: Int,
-    _ sums: UnsafeMutablePointer<Double>, _ squares: UnsafeMutablePointer<Double>
+    _ sums: UnsafeMutablePointer<Double>, _ squares: UnsafeMutablePointer<Double>, _ furtherOn: FurtherOn
   ) {
     var sum = V.Wide.zero
     var square = V.Wide.zero
     var p = x + rows.lowerBound * channels + c
     for _ in rows {
+      furtherOn.ask(V.self, p)
       let value = V.load(p).widened
       sum = sum + value
       square = square.addingProduct(value, value)
@@ -121,13 +124,13 @@ public enum ChannelSums {
     _ recompute: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int,
     _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>
   ) {
-    let block = blockRows(channels, atLeast: 4)
+    let (block, furtherOn) = (blockRows(channels, atLeast: 4), FurtherOn())
     var low = rows.lowerBound
     while low < rows.upperBound {
       let range = low..<min(low + block, rows.upperBound)
       @inline(__always)
       func add<V: ChannelVector>(_: V.Type, _ c: Int) {
-        backward(V.self, gradient, x, output, recompute, affine, range, channels, c, sums, products)
+        backward(V.self, gradient, x, output, recompute, affine, range, channels, c, sums, products, furtherOn)
       }
       var c = forVectors(
         of: channels, by64: { add(ManyLanes.self, $0) }, by16: { add(SIMD16<Float>.self, $0) },
@@ -154,7 +157,7 @@ public enum ChannelSums {
   private static func backward<V: ChannelVector>(
     _: V.Type, _ gradient: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ output: UnsafePointer<Float>?,
     _ recompute: Bool, _ affine: ChannelAffine, _ rows: Range<Int>, _ channels: Int, _ c: Int,
-    _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>
+    _ sums: UnsafeMutablePointer<Double>, _ products: UnsafeMutablePointer<Double>, _ furtherOn: FurtherOn
   ) {
     let scale = V.load(affine.scale + c)
     let shift = V.load(affine.shift + c)
@@ -162,6 +165,9 @@ public enum ChannelSums {
     var product = V.Wide.zero
     var at = rows.lowerBound * channels + c
     for _ in rows {
+      furtherOn.ask(V.self, x + at)
+      furtherOn.ask(V.self, gradient + at)
+      if let output { furtherOn.ask(V.self, output + at) }
       var g = V.load(gradient + at)
       let value = V.load(x + at)
       if recompute || output != nil {

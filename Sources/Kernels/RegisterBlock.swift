@@ -190,18 +190,13 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
     }
     while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
       askForSums(Columns.self, height: 6, from: row + 6, c)
-      let rows = WholeRows(distance: ldc)
-      var tile = RegisterRows<Columns>(
-        height: 6, c + row * ldc, rows, columns: Columns.lanes, accumulate: accumulate)
-      let depth = Lookahead.depth(rows: 6, columns: Columns.lanes)
-      var k = 0
-      while k < left.k {
-        left.add(to: &tile, from: row, areWhole: true, k..<min(k + depth, left.k), b.from(row: k))
-        ahead.ask(after: depth * 6 * Columns.lanes / 16)
-        k += depth
-      }
-      tile.store(c + row * ldc, rows, columns: Columns.lanes)
+      addWhole(Columns.self, height: 6, row, b, c, &ahead)
       row += 6
+    }
+    // Four or eight are left of powers of two.
+    while columns == Columns.lanes && row < left.rows && (left.rows - row) % 4 == 0 {
+      addWhole(Columns.self, height: 4, row, b, c, &ahead)
+      row += 4
     }
     while row < left.rows {
       let height = RegisterTile.height(left.rows - row)
@@ -225,6 +220,25 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
     for row in row..<row + height {
       for line in stride(from: 0, to: Columns.lanes, by: 16) { prefetchForWriting(c + row * ldc + line) }
     }
+  }
+
+  /// A tile that is all there.
+  @inline(__always)
+  private func addWhole<Columns: TileColumns>(
+    _: Columns.Type, height: Int, _ row: Int, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>,
+    _ ahead: inout Lookahead
+  ) {
+    let rows = WholeRows(distance: ldc)
+    var tile = RegisterRows<Columns>(
+      height: height, c + row * ldc, rows, columns: Columns.lanes, accumulate: accumulate)
+    let depth = Lookahead.depth(rows: height, columns: Columns.lanes)
+    var k = 0
+    while k < left.k {
+      left.add(to: &tile, from: row, areWhole: true, k..<min(k + depth, left.k), b.from(row: k))
+      ahead.ask(after: depth * height * Columns.lanes / 16)
+      k += depth
+    }
+    tile.store(c + row * ldc, rows, columns: Columns.lanes)
   }
 
   /// A tile of which rows or columns may be missing.

@@ -135,10 +135,10 @@ enum WinogradBlocking: Equatable {
   /// Floats of half of the second-level cache, half a megabyte at most.
   static var cached: Int { CacheSize.halfSecondLevel }
   /// Floats of a block's transformed inputs and products beside a transformed filter of so many, all of which every block visits:
-  /// a sixth of the second-level cache, which also holds what is asked for ahead. Processors with more than a megabyte of it have
-  /// the slower third level: there a filter that leaves it is visited less often by larger blocks, up to two megabytes.
+  /// a sixth of the second-level cache, which also holds what is asked for ahead. Before a slow third level a filter that leaves
+  /// it is visited less often by larger blocks, up to two megabytes.
   static func floats(besideFilter filter: Int) -> Int {
-    CacheSize.secondLevel > 2 * cached && filter > 4 * cached ? max(cached, min(filter, 1 << 19)) : cached / 3
+    CacheSize.isBeforeSlowThirdLevel && filter > 4 * cached ? max(cached, min(filter, 1 << 19)) : cached / 3
   }
   /// Floats of a block that also adds to so many sums, all of which every block visits: half as many, so that larger sums are
   /// visited less often, from a quarter of the second-level cache to two megabytes.
