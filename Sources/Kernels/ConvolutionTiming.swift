@@ -16,38 +16,44 @@ public struct ConvolutionTiming: Sendable {
 
   /// Times every pass by every algorithm that applies to a shape, `shape.images` images a call.
   public static func measure(
-    _ shape: ConvolutionShape, algorithms: [ConvolutionAlgorithm] = ConvolutionAlgorithm.allCases, calls: Int = 5,
+    _ shape: ConvolutionShape, algorithms: [ConvolutionAlgorithm] = ConvolutionAlgorithm.allCases, calls: Int = 9,
     team: ThreadTeam
   ) -> [ConvolutionTiming] {
     let (input, filter) = (noise(shape.images * shape.inputSize), noise(shape.filterSize))
     let (output, gradient) = (noise(shape.images * shape.outputSize), noise(shape.images * shape.outputSize))
     let (inputGradient, filterGradient) = (AlignedBuffer(count: input.count), AlignedBuffer(count: filter.count))
-    var timings = [ConvolutionTiming]()
-    for algorithm in algorithms where algorithm.applies(to: shape) {
-      let convolution = Convolution(shape, team: team, scratch: Scratch(), algorithm: algorithm)
-      for pass in ConvolutionPass.allCases {
-        let seconds = shortest(calls) {
-          switch pass {
-          case .forward:
-            convolution.forward(
-              images: shape.images, input: input.pointer, filter: filter.pointer, output: output.pointer)
-          case .inputGradient:
-            convolution.inputGradient(
-              images: shape.images, outputGradient: gradient.pointer, filter: filter.pointer,
-              inputGradient: inputGradient.pointer, accumulate: false)
-          case .filterGradient:
-            convolution.filterGradient(
-              images: shape.images, input: input.pointer, outputGradient: gradient.pointer,
-              filterGradient: filterGradient.pointer)
-          }
-        }
-        timings.append(
-          ConvolutionTiming(
-            shape: shape, pass: pass, algorithm: algorithm, isChosen: ConvolutionCost.best(shape, pass) == algorithm,
-            seconds: seconds))
+    let candidates = algorithms.filter { $0.applies(to: shape) }
+    let convolutions = candidates.map { Convolution(shape, team: team, scratch: Scratch(), algorithm: $0) }
+    func run(_ convolution: Convolution, _ pass: ConvolutionPass) {
+      switch pass {
+      case .forward:
+        convolution.forward(
+          images: shape.images, input: input.pointer, filter: filter.pointer, output: output.pointer)
+      case .inputGradient:
+        convolution.inputGradient(
+          images: shape.images, outputGradient: gradient.pointer, filter: filter.pointer,
+          inputGradient: inputGradient.pointer, accumulate: false)
+      case .filterGradient:
+        convolution.filterGradient(
+          images: shape.images, input: input.pointer, outputGradient: gradient.pointer,
+          filterGradient: filterGradient.pointer)
       }
     }
-    return timings
+    // In turn, so that a slow moment is no algorithm's alone; the first round of each warms up.
+    let clock = ContinuousClock()
+    return ConvolutionPass.allCases.flatMap { pass in
+      var seconds = [Double](repeating: .infinity, count: candidates.count)
+      for call in 0...max(calls, 1) {
+        for (index, convolution) in convolutions.enumerated() {
+          let time = clock.measure { run(convolution, pass) } / .seconds(1)
+          if call > 0 { seconds[index] = min(seconds[index], time) }
+        }
+      }
+      return zip(candidates, seconds).map {
+        ConvolutionTiming(
+          shape: shape, pass: pass, algorithm: $0, isChosen: ConvolutionCost.best(shape, pass) == $0, seconds: $1)
+      }
+    }
   }
 
   /// OpenBLAS's speed on a product of two square matrices of 1,024 rows, in GFLOP/s: the peak to compare with. With the

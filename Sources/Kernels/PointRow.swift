@@ -21,8 +21,11 @@ struct PointRow<Columns: WinogradTile> {
   }
 
   /// Whether registers hold a row's products, and there is something to gain: a number of the filter that is read serves four
-  /// products where a register tile makes twelve of it, so that filters have to be near.
-  static func isWorthwhile(depth: Int) -> Bool { SIMD16<Float>.areWide && 4...6 ~= Columns.side && depth <= 128 }
+  /// products where a register tile makes twelve of it, so that filters have to be near. Processors before a slow third level
+  /// have two multiply-add units, which the register tiles of twelve rows of greater depths keep busier.
+  static func isWorthwhile(depth: Int) -> Bool {
+    SIMD16<Float>.areWide && 4...6 ~= Columns.side && depth <= (CacheSize.isBeforeSlowThirdLevel ? 64 : 128)
+  }
 
   private static var tilesAtOnce: Int { 4 }
 
