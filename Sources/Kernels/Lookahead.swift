@@ -27,7 +27,7 @@ struct Lookahead {
     second.ask(after: more, of: products)
   }
 
-  /// Floats of a map from one on.
+  /// The cache lines of a map that hold a range of its floats.
   struct Lines {
     let start: UnsafePointer<Float>?
     let count: Int

@@ -173,8 +173,8 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
   ) {
     let (b, c) = (b.from(column), c + column)
     var row = 0
-    // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time. Written out, since the
-    // compiler hands sums that go through closures to memory.
+    // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time. Their loops over k are
+    // written out, since the compiler puts sums that closures or strides come near into memory.
     while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
       askForSums(Columns.self, height: 12, from: row + 12, c)
       var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
@@ -193,7 +193,7 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
       addWhole(Columns.self, height: 6, row, b, c, &ahead)
       row += 6
     }
-    // Four or eight are left of powers of two.
+    // The four or eight rows that are left of 16, 32 or 64.
     while columns == Columns.lanes && row < left.rows && (left.rows - row) % 4 == 0 {
       addWhole(Columns.self, height: 4, row, b, c, &ahead)
       row += 4
