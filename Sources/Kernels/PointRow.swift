@@ -41,8 +41,8 @@ struct PointRow<Columns: WinogradTile> {
     let (outputs, slice, row) = (outputs + panel * 16, slice, row)
     for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
       let sums = SixSums(
-        panel: u.first + panel * depth * 16, slice: u.slice, v.first + first * tileRow, slice: v.slice,
-        EvenRows(distance: tileRow, last: tiles - 1 - first), depth: depth, points: Columns.side, &ahead)
+        v.first + first * tileRow, slice: v.slice, EvenRows(distance: tileRow, last: tiles - 1 - first),
+        u.first + panel * depth * 16, slice: u.slice, depth: depth, points: Columns.side, isPair: false, &ahead)
       @inline(__always)
       func finish(_ tile: Int) {
         let target = outputs + (first + tile) * row
@@ -61,8 +61,8 @@ struct PointRow<Columns: WinogradTile> {
     let (outputs, slice, row) = (outputs + panel * 16, slice, row)
     for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
       let sums = SixSums(
-        pair: u.first + panel * depth * 16, slice: u.slice, v.first + first * tileRow, slice: v.slice,
-        EvenRows(distance: tileRow, last: tiles - 1 - first), depth: depth, points: Self.kept, &ahead)
+        v.first + first * tileRow, slice: v.slice, EvenRows(distance: tileRow, last: tiles - 1 - first),
+        u.first + panel * depth * 16, slice: u.slice, depth: depth, points: Self.kept, isPair: true, &ahead)
       let target = outputs + first * row
       Self.keep(sums, 0, target, slice)
       if tiles - first > 1 { Self.keep(sums, 1, target + row, slice) }
@@ -71,9 +71,9 @@ struct PointRow<Columns: WinogradTile> {
     }
     for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
       let sums = SixSums(
-        pair: u.first + panel * depth * 16 + Self.kept * u.slice, slice: u.slice,
         v.first + first * tileRow + Self.kept * v.slice, slice: v.slice,
-        EvenRows(distance: tileRow, last: tiles - 1 - first), depth: depth, points: Columns.side - Self.kept, &ahead)
+        EvenRows(distance: tileRow, last: tiles - 1 - first), u.first + panel * depth * 16 + Self.kept * u.slice,
+        slice: u.slice, depth: depth, points: Columns.side - Self.kept, isPair: true, &ahead)
       let target = outputs + first * row
       Self.finish(sums, 0, target, slice)
       if tiles - first > 1 { Self.finish(sums, 1, target + row, slice) }
@@ -90,11 +90,11 @@ struct PointRow<Columns: WinogradTile> {
   @inline(__always)
   private static func keep(_ sums: SixSums, _ tile: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int) {
     sums[0][tile].store(target)
-    sums[1][tile].store(target + 16)
-    sums[2][tile].store(target + slice)
-    sums[3][tile].store(target + slice + 16)
+    sums[3][tile].store(target + 16)
+    sums[1][tile].store(target + slice)
+    sums[4][tile].store(target + slice + 16)
     if kept < 3 { return }
-    sums[4][tile].store(target + 2 * slice)
+    sums[2][tile].store(target + 2 * slice)
     sums[5][tile].store(target + 2 * slice + 16)
   }
 
@@ -112,7 +112,7 @@ struct PointRow<Columns: WinogradTile> {
     let third = kept < 3 ? first : SIMD16<Float>.load(target + 2 * slice)
     Columns.output(
       { point in
-        if point >= kept { return sums[2 * (point - kept) + panel][tile] }
+        if point >= kept { return sums[point - kept + 3 * panel][tile] }
         return point == 0 ? first : point == 1 ? second : third
       }, { $1.store(target + $0 * slice) })
   }
@@ -125,69 +125,41 @@ private struct SixSums {
 
   private static var depthAtOnce: Int { Lookahead.depth(rows: 24, columns: 16) }
 
-  @inline(__always)
-  private init() { (p0, p1, p2, p3, p4, p5) = (.zero, .zero, .zero, .zero, .zero, .zero) }
-
-  /// v[point][tile][k] u[point][k][16] by points.
-  /// - Parameter v: the first tile's, at the first point.
+  /// v[point][tile][k] u[point][panel][k][16]: of one panel by points; of a pair those of the first panel by points, and from the
+  /// fourth on those of the second.
+  /// - Parameters:
+  ///   - v: the first tile's, at the first point, and likewise u.
+  ///   - points: four to six of one panel, two or three of a pair.
   @inline(__always)
   init(
-    panel u: UnsafePointer<Float>, slice filterSlice: Int, _ v: UnsafePointer<Float>, slice: Int, _ tiles: EvenRows,
-    depth: Int, points: Int, _ ahead: inout Lookahead
+    _ v: UnsafePointer<Float>, slice: Int, _ tiles: EvenRows, _ u: UnsafePointer<Float>, slice filterSlice: Int,
+    depth: Int, points: Int, isPair: Bool, _ ahead: inout Lookahead
   ) {
-    self.init()
+    (p0, p1, p2, p3, p4, p5) = (.zero, .zero, .zero, .zero, .zero, .zero)
+    let (upper, lower) = isPair ? (points, points) : (3, points - 3)
     let (t1, t2, t3) = (tiles.offset(1), tiles.offset(2), tiles.offset(3))
     // A pointer a point and one for three points' filters, to which an address can add the rest.
     var (a0, a1, a2) = (v, v + slice, v + 2 * slice)
     var (a3, a4, a5) = (v + 3 * slice, v + 4 * slice, v + 5 * slice)
-    var (b0, b3) = (u, u + 3 * filterSlice)
+    var (b0, b3) = (u, isPair ? u + depth * 16 : u + 3 * filterSlice)
     var left = depth
     while left > 0 {
       for _ in 0..<min(left, Self.depthAtOnce) {
         p0.add(a0, t1, t2, t3, b0)
+        p3.add(isPair ? a0 : a3, t1, t2, t3, b3)
         p1.add(a1, t1, t2, t3, b0 + filterSlice)
-        p2.add(a2, t1, t2, t3, b0 + 2 * filterSlice)
-        p3.add(a3, t1, t2, t3, b3)
-        if points > 4 { p4.add(a4, t1, t2, t3, b3 + filterSlice) }
-        if points > 5 { p5.add(a5, t1, t2, t3, b3 + 2 * filterSlice) }
-        (a0, a1, a2) = (cvector_opaque(a0 + 1), cvector_opaque(a1 + 1), cvector_opaque(a2 + 1))
-        a3 = cvector_opaque(a3 + 1)
-        if points > 4 { a4 = cvector_opaque(a4 + 1) }
-        if points > 5 { a5 = cvector_opaque(a5 + 1) }
+        if lower > 1 { p4.add(isPair ? a1 : a4, t1, t2, t3, b3 + filterSlice) }
+        if upper > 2 { p2.add(a2, t1, t2, t3, b0 + 2 * filterSlice) }
+        if lower > 2 { p5.add(isPair ? a2 : a5, t1, t2, t3, b3 + 2 * filterSlice) }
+        (a0, a1) = (cvector_opaque(a0 + 1), cvector_opaque(a1 + 1))
+        if upper > 2 { a2 = cvector_opaque(a2 + 1) }
+        if !isPair { a3 = cvector_opaque(a3 + 1) }
+        if !isPair && lower > 1 { a4 = cvector_opaque(a4 + 1) }
+        if !isPair && lower > 2 { a5 = cvector_opaque(a5 + 1) }
         (b0, b3) = (cvector_opaque(b0 + 16), cvector_opaque(b3 + 16))
       }
       left -= Self.depthAtOnce
-      ahead.ask(after: Self.depthAtOnce * 4 * points)
-    }
-  }
-
-  /// v[point][tile][k] u[point][panel][k][16] by points, the two panels of each side by side.
-  @inline(__always)
-  init(
-    pair u: UnsafePointer<Float>, slice filterSlice: Int, _ v: UnsafePointer<Float>, slice: Int, _ tiles: EvenRows,
-    depth: Int, points: Int, _ ahead: inout Lookahead
-  ) {
-    self.init()
-    let (t1, t2, t3) = (tiles.offset(1), tiles.offset(2), tiles.offset(3))
-    var (a0, a1, a2) = (v, v + slice, v + 2 * slice)
-    var (b, c) = (u, u + depth * 16)
-    var left = depth
-    while left > 0 {
-      for _ in 0..<min(left, Self.depthAtOnce) {
-        p0.add(a0, t1, t2, t3, b)
-        p1.add(a0, t1, t2, t3, c)
-        p2.add(a1, t1, t2, t3, b + filterSlice)
-        p3.add(a1, t1, t2, t3, c + filterSlice)
-        if points > 2 {
-          p4.add(a2, t1, t2, t3, b + 2 * filterSlice)
-          p5.add(a2, t1, t2, t3, c + 2 * filterSlice)
-        }
-        (a0, a1) = (cvector_opaque(a0 + 1), cvector_opaque(a1 + 1))
-        if points > 2 { a2 = cvector_opaque(a2 + 1) }
-        (b, c) = (cvector_opaque(b + 16), cvector_opaque(c + 16))
-      }
-      left -= Self.depthAtOnce
-      ahead.ask(after: Self.depthAtOnce * 8 * points)
+      ahead.ask(after: Self.depthAtOnce * 4 * (upper + lower))
     }
   }
 
