@@ -4,27 +4,27 @@
 /// core has only a dozen lines or two under way.
 struct Lookahead {
   private var first, second: Part
-  /// Over which all lines are asked for.
-  private let products: Int
 
-  /// - Parameter products: of a number and a register of 16 channels, as `ask` will be told.
+  /// - Parameter products: of a number and a register of 16 channels, over which all lines are asked for.
   init(products: Int, _ first: Lines, _ second: Lines) {
-    self.products = products
-    (self.first, self.second) = (Part(first), Part(second))
+    (self.first, self.second) = (Part(first, products: products), Part(second, products: products))
   }
 
   /// Asks for nothing.
-  static var nothing: Lookahead { Lookahead(products: 1, .none, .none) }
+  static var nothing: Lookahead { Lookahead(products: productsAtOnce, .none, .none) }
 
-  /// The depth of a register tile's products between two calls of `ask`: a hundred cycles' or two.
-  @inline(__always)
-  static func depth(rows: Int, columns: Int) -> Int { 192 * 16 / (rows * columns) }
+  /// Products between two calls of `ask`: a hundred cycles' or two.
+  private static var productsAtOnce: Int { 192 }
 
-  /// Asks for what is due after so many more products.
+  /// The depth of a register tile with as many products.
   @inline(__always)
-  mutating func ask(after more: Int) {
-    first.ask(after: more, of: products)
-    second.ask(after: more, of: products)
+  static func depth(rows: Int, columns: Int) -> Int { productsAtOnce * 16 / (rows * columns) }
+
+  /// Asks for what is due after as many more products.
+  @inline(__always)
+  mutating func ask() {
+    first.ask()
+    second.ask()
   }
 
   /// The cache lines of a map that hold a range of its floats.
@@ -40,26 +40,29 @@ struct Lookahead {
     static var none: Lines { Lines() }
   }
 
+  /// Addresses, as numbers. Each time the same number of lines from the next byte due on, of which the first may have been asked
+  /// for before: a number that changed from time to time would be a branch that the processor cannot foresee.
   private struct Part {
-    private var next: UnsafePointer<Float>?
-    private var left: Int
-    private let lines: Int
-    /// Lines times products that are owed.
-    private var due = 0
+    private var next: Int
+    private let end, advance, linesAtOnce: Int
 
-    init(_ lines: Lines) { (next, left, self.lines) = (lines.start, lines.count, lines.count) }
+    init(_ lines: Lines, products: Int) {
+      next = Int(bitPattern: lines.start)
+      end = next + lines.count * 64
+      advance = (lines.count * 64 * productsAtOnce + products - 1) / products
+      linesAtOnce = (advance + 63) / 64
+    }
 
     @inline(__always)
-    mutating func ask(after more: Int, of products: Int) {
-      guard left > 0, var line = next else { return }
-      due += lines * more
-      while due >= products && left > 0 {
-        prefetchSecondLevel(line)
-        line += 16
-        due -= products
+    mutating func ask() {
+      guard next < end else { return }
+      var (line, left) = (next, linesAtOnce)
+      next += advance
+      repeat {
+        prefetchSecondLevel(UnsafePointer<Float>(bitPattern: line).unsafelyUnwrapped)
+        line += 64
         left -= 1
-      }
-      next = line
+      } while left > 0
     }
   }
 }

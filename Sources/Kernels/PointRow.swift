@@ -159,7 +159,7 @@ private struct SixSums {
         (b0, b3) = (cvector_opaque(b0 + 16), cvector_opaque(b3 + 16))
       }
       left -= Self.depthAtOnce
-      ahead.ask(after: Self.depthAtOnce * 4 * (upper + lower))
+      ahead.ask()
     }
   }
 

@@ -86,7 +86,9 @@ protocol TiledProduct {
 protocol LeftFactor {
   var rows: Int { get }
   var k: Int { get }
-  /// tile += twelve rows from one on, k in a range, times b.
+  /// Whether a tile of a single panel can have sixteen rows.
+  static var reachesSixteen: Bool { get }
+  /// tile += as many rows as it has from one on, all of them there, k in a range, times b.
   func add<Columns: TileColumns>(
     to tile: inout TallRegisterRows<Columns>, from row: Int, _ k: Range<Int>, _ b: PackedPanels)
   /// tile += as many rows as it has from one on, k in a range, times b; where they are not whole, some may be missing.
@@ -99,6 +101,9 @@ extension RegisterBlock {
   struct Left: LeftFactor {
     let a: UnsafePointer<Float>
     let lda, rows, k: Int
+
+    /// As addresses of sixteen rows would take more registers than there are.
+    static var reachesSixteen: Bool { false }
 
     @inline(__always)
     func add<Columns: TileColumns>(
@@ -126,6 +131,8 @@ extension RegisterBlock {
   struct TransposedLeft: LeftFactor {
     let a: UnsafePointer<Float>
     let lda, rows, k: Int
+
+    static var reachesSixteen: Bool { true }
 
     @inline(__always)
     func add<Columns: TileColumns>(
@@ -176,17 +183,13 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
     // Whole tiles first, whose beginnings and ends are short: where k is small they are much of the time. Their loops over k are
     // written out, since the compiler puts sums that closures or strides come near into memory.
     while columns == Columns.lanes && RegisterTile.isTall(Columns.self, k: left.k) && left.rows - row >= 12 {
-      askForSums(Columns.self, height: 12, from: row + 12, c)
-      var tile = TallRegisterRows<Columns>(c + row * ldc, distance: ldc, accumulate: accumulate)
-      let depth = Lookahead.depth(rows: 12, columns: Columns.lanes)
-      var k = 0
-      while k < left.k {
-        left.add(to: &tile, from: row, k..<min(k + depth, left.k), b.from(row: k))
-        ahead.ask(after: depth * 12 * Columns.lanes / 16)
-        k += depth
+      if Factor.reachesSixteen && Columns.lanes == 16 && (left.rows - row) % 16 == 0 {
+        addTall(Columns.self, height: 16, row, b, c, &ahead)
+        row += 16
+      } else {
+        addTall(Columns.self, height: 12, row, b, c, &ahead)
+        row += 12
       }
-      tile.store(c + row * ldc, distance: ldc)
-      row += 12
     }
     while columns == Columns.lanes && RegisterTile.isWhole(left.rows - row) {
       askForSums(Columns.self, height: 6, from: row + 6, c)
@@ -205,7 +208,8 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
       } else {
         addRagged(Columns.self, height: 4, row, b, c, columns: columns)
       }
-      ahead.ask(after: height * left.k * Columns.lanes / 16)
+      let depth = Lookahead.depth(rows: height, columns: Columns.lanes)
+      for _ in 0..<(left.k + depth - 1) / depth { ahead.ask() }
       row += height
     }
   }
@@ -222,6 +226,24 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
     }
   }
 
+  /// A tile of twelve rows or sixteen.
+  @inline(__always)
+  private func addTall<Columns: TileColumns>(
+    _: Columns.Type, height: Int, _ row: Int, _ b: PackedPanels, _ c: UnsafeMutablePointer<Float>,
+    _ ahead: inout Lookahead
+  ) {
+    askForSums(Columns.self, height: height, from: row + height, c)
+    var tile = TallRegisterRows<Columns>(height: height, c + row * ldc, distance: ldc, accumulate: accumulate)
+    let depth = Lookahead.depth(rows: height, columns: Columns.lanes)
+    var k = 0
+    while k < left.k {
+      left.add(to: &tile, from: row, k..<min(k + depth, left.k), b.from(row: k))
+      ahead.ask()
+      k += depth
+    }
+    tile.store(c + row * ldc, distance: ldc)
+  }
+
   /// A tile that is all there.
   @inline(__always)
   private func addWhole<Columns: TileColumns>(
@@ -235,7 +257,7 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
     var k = 0
     while k < left.k {
       left.add(to: &tile, from: row, areWhole: true, k..<min(k + depth, left.k), b.from(row: k))
-      ahead.ask(after: depth * height * Columns.lanes / 16)
+      ahead.ask()
       k += depth
     }
     tile.store(c + row * ldc, rows, columns: Columns.lanes)

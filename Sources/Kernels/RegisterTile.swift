@@ -195,6 +195,15 @@ struct RegisterRows<Columns: TileColumns> {
     r5 = r5.addingProduct(Columns(repeating: a5), columns)
   }
 
+  /// The same of four rows.
+  @inline(__always)
+  mutating func add(_ columns: Columns, _ a0: Float, _ a1: Float, _ a2: Float, _ a3: Float) {
+    r0 = r0.addingProduct(Columns(repeating: a0), columns)
+    r1 = r1.addingProduct(Columns(repeating: a1), columns)
+    r2 = r2.addingProduct(Columns(repeating: a2), columns)
+    r3 = r3.addingProduct(Columns(repeating: a3), columns)
+  }
+
   /// self += a' b where a is stored k by k, `lda` apart, its entries side by side. Reads as many of a as the tile is high
   /// even where fewer rows are wanted.
   @inline(__always)
@@ -228,16 +237,21 @@ struct RegisterRows<Columns: TileColumns> {
   }
 }
 
-/// Twelve rows in registers of AVX-512, all of them there: two tiles' rows, which share each row of b.
+/// Twelve or sixteen rows in registers of AVX-512, all of them there: those of two or three tiles, which share each row of b.
+/// The height is a constant as that of `RegisterRows` is.
 struct TallRegisterRows<Columns: TileColumns> {
-  var upper, lower: RegisterRows<Columns>
+  private let height: Int
+  private var upper, lower, rest: RegisterRows<Columns>
 
   /// The present contents of rows `distance` apart where they are added to, or zeros.
   @inline(__always)
-  init(_ c: UnsafePointer<Float>, distance: Int, accumulate: Bool) {
+  init(height: Int, _ c: UnsafePointer<Float>, distance: Int, accumulate: Bool) {
+    self.height = height
     let rows = WholeRows(distance: distance)
     upper = RegisterRows(height: 6, c, rows, columns: Columns.lanes, accumulate: accumulate)
     lower = RegisterRows(height: 6, c + 6 * distance, rows, columns: Columns.lanes, accumulate: accumulate)
+    rest = RegisterRows(
+      height: 4, c + 12 * distance, rows, columns: Columns.lanes, accumulate: accumulate && height == 16)
   }
 
   /// self += a[12 x k] b[k x columns], rows of a `lda` apart.
@@ -266,6 +280,7 @@ struct TallRegisterRows<Columns: TileColumns> {
       let columns = Columns.load(panels: panels, stride: b.stride)
       upper.add(columns, a[0], a[1], a[2], a[3], a[4], a[5])
       lower.add(columns, a[6], a[7], a[8], a[9], a[10], a[11])
+      if height == 16 { rest.add(columns, a[12], a[13], a[14], a[15]) }
       a += lda
       panels += 16
     }
@@ -273,8 +288,10 @@ struct TallRegisterRows<Columns: TileColumns> {
 
   @inline(__always)
   func store(_ c: UnsafeMutablePointer<Float>, distance: Int) {
-    upper.store(c, WholeRows(distance: distance), columns: Columns.lanes)
-    lower.store(c + 6 * distance, WholeRows(distance: distance), columns: Columns.lanes)
+    let rows = WholeRows(distance: distance)
+    upper.store(c, rows, columns: Columns.lanes)
+    lower.store(c + 6 * distance, rows, columns: Columns.lanes)
+    if height == 16 { rest.store(c + 12 * distance, rows, columns: Columns.lanes) }
   }
 }
 

@@ -9,9 +9,8 @@ extension WinogradTransform {
     workspace: UnsafeMutablePointer<Float>
   ) {
     let pixel = view.stride * view.channels
-    for tile in tiles {
-      let (image, y, x) = view.place(tile)
-      let source = p + (tile - tiles.lowerBound) * rowStride
+    for (index, (image, y, x)) in view.places(tiles).enumerated() {
+      let source = p + index * rowStride
       let part = MapTile(
         corner: map + ((image * view.height + y) * view.width + x) * view.channels + first,
         line: view.width * pixel, pixel: pixel,

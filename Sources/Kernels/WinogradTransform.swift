@@ -15,12 +15,48 @@ struct WinogradView {
     return (image, y * rowStep * stride + row, x * columnStep * stride + column)
   }
 
+  /// The places of a range of tiles, in order, each for a sum where `place` divides.
+  @inline(__always)
+  func places(_ tiles: Range<Int>) -> TilePlaces { TilePlaces(self, tiles) }
+
   /// Which of `count` coordinates from a pixel on lie inside the map, `side` pixels long.
   @inline(__always)
   func inside(_ pixel: Int, _ count: Int, of side: Int) -> Range<Int> {
     let first = pixel >= 0 ? 0 : stride == 1 ? -pixel : (stride - 1 - pixel) / stride
     let end = stride == 1 ? side - pixel : (side - pixel + stride - 1) / stride
     return min(first, count)..<max(min(first, count), min(end, count))
+  }
+}
+
+/// Tiles of a range, line by line of an image and image by image, with the image and the first pixel of each.
+struct TilePlaces: Sequence, IteratorProtocol {
+  private let view: WinogradView
+  private var tile: Int
+  private let end: Int
+  private var image, y, x: Int
+  private let lastY, lastX: Int
+
+  @inline(__always)
+  init(_ view: WinogradView, _ tiles: Range<Int>) {
+    self.view = view
+    (tile, end) = (tiles.lowerBound, tiles.upperBound)
+    (image, y, x) = view.place(tile)
+    lastY = view.row + (view.tileRows - 1) * view.rowStep * view.stride
+    lastX = view.column + (view.tileColumns - 1) * view.columnStep * view.stride
+  }
+
+  @inline(__always)
+  mutating func next() -> (image: Int, y: Int, x: Int)? {
+    if tile == end { return nil }
+    let place = (image, y, x)
+    tile += 1
+    x += view.columnStep * view.stride
+    if x > lastX {
+      x = view.column
+      y += view.rowStep * view.stride
+      if y > lastY { (y, image) = (view.row, image + 1) }
+    }
+    return place
   }
 }
 
@@ -75,10 +111,9 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     zeros.update(repeating: 0, count: zeroFloats)
     let lines = UnsafeMutableRawPointer(zeros + zeroFloats)
       .bindMemory(to: UnsafePointer<Float>.self, capacity: height)
-    for tile in tiles {
-      let (image, y, x) = view.place(tile)
+    for (index, (image, y, x)) in view.places(tiles).enumerated() {
       let first = map + ((image * view.height + y) * view.width + x) * channels
-      let target = v + (tile - tiles.lowerBound) * rowStride
+      let target = v + index * rowStride
       let (rows, columns) = (view.inside(y, height, of: view.height), view.inside(x, width, of: view.width))
       if rows.count == height && columns.count == width {
         square(channels, target, slice, workspace, 0..<width) { i, j in first + (i * line + j * pixel) }
@@ -110,11 +145,10 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
   ) {
     let (height, width, channels) = (Rows.inputs, Columns.inputs, view.channels)
     let line = view.width * channels
-    for tile in tiles {
-      let (image, y, x) = view.place(tile)
+    for (index, (image, y, x)) in view.places(tiles).enumerated() {
       let affine = activation.affine(ofImage: image)
       let first = map + ((image * view.height + y) * view.width + x) * channels
-      let target = v + (tile - tiles.lowerBound) * rowStride
+      let target = v + index * rowStride
       let (above, below) = (y < 0, y + height > view.height)
       let columns = view.inside(x, width, of: view.width)
       @inline(__always)
@@ -182,13 +216,12 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
     z: UnsafeMutablePointer<Float>, panelStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>
   ) {
     let (pixel, line) = (view.channels, view.width * view.channels)
-    for tile in tiles {
-      let (image, y, x) = view.place(tile)
+    for (index, (image, y, x)) in view.places(tiles).enumerated() {
       let corner = map + ((image * view.height + y) * view.width + x) * pixel + first
       let height = view.inside(y, Rows.outputs, of: view.height).count
       let width = view.inside(x, Columns.outputs, of: view.width).count
       let isInside = height == Rows.outputs && width == Columns.outputs
-      let row = z + (tile - tiles.lowerBound) * 16
+      let row = z + index * 16
       for channel in Swift.stride(from: 0, to: count, by: 16) {
         let target = row + channel / 16 * panelStride
         if SIMD16<Float>.areWide && isInside && channel + 16 <= count {
