@@ -9,6 +9,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private let reads, writes: [WinogradView]
   /// Of each of the problem's phases.
   private let tapPlaces: [[Int?]]
+  /// Of each of the tile's points.
+  private let reachedPhases: [Range<Int>]
   private let tilesOfImage: Int
   /// Channels summed over, and panels of 16 output channels of one phase and of all.
   private let depth, phasePanels, panels: Int
@@ -49,6 +51,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
         rowStep: Rows.outputs, columnStep: Columns.outputs)
     }
     tapPlaces = problem.phases.map(problem.tapPlaces)
+    reachedPhases = (0..<Transform.points).map { problem.phases.reached($0, Rows.self, Columns.self) }
     tilesOfImage = rows * columns
     depth = reads.count * problem.usedChannels
     phasePanels = (problem.outputChannels + 15) / 16
@@ -162,7 +165,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       let next = tiles.block(from: range.upperBound, of: block)
       transformInput(range, maps.input, maps.activation, v, space)
       multiply(
-        range.count, v, memory, 0..<panels, products,
+        range.count, v, memory, 0..<panels, products, fillsZeros: first == tiles.lowerBound,
         Lookahead(
           products: range.count * productsOfTile,
           .init(maps.output, writes[0].lines(of: range, side: Rows.outputs)),
@@ -208,10 +211,13 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
 
   /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point, or, where rows are
   /// finished, [row of points][column of outputs][tile][panel][16].
-  /// - Parameter points: those whose products are wanted; u begins with the first. All of them unless said.
+  /// - Parameters:
+  ///   - points: those whose products are wanted; u begins with the first. All of them unless said.
+  ///   - fillsZeros: whether products of skipped phases are not zeros already.
   private func multiply(
     _ tiles: Int, _ v: UnsafePointer<Float>, _ u: UnsafePointer<Float>, _ range: Range<Int>,
-    _ products: UnsafeMutablePointer<Float>, points: Range<Int>? = nil, _ ahead: Lookahead = .nothing
+    _ products: UnsafeMutablePointer<Float>, points: Range<Int>? = nil, fillsZeros: Bool = true,
+    _ ahead: Lookahead = .nothing
   ) {
     let points = points ?? 0..<Transform.points
     var ahead = ahead
@@ -220,23 +226,24 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       return finishRows(rows, tiles, v, u, range.count, products, &ahead)
     }
     for point in points {
-      let summed = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
+      let reached = reachedPhases[point]
+      let summed = reads.count == 1 ? 0..<1 : reached
       let (start, k) = (summed.lowerBound * problem.inputChannels, summed.count * problem.usedChannels)
-      for phase in writes.indices {
-        let own = range.clamped(to: phase * phasePanels..<(phase + 1) * phasePanels)
-        if own.isEmpty { continue }
-        let place = products + point * productSlice + (own.lowerBound - range.lowerBound) * 16
-        if writes.count > 1 && !problem.phases[phase].reaches(point, Rows.self, Columns.self) {
-          for tile in 0..<tiles { (place + tile * productRow).update(repeating: 0, count: own.count * 16) }
-          continue
-        }
-        let panels =
-          u + (point - points.lowerBound) * filterSlice + ((own.lowerBound - range.lowerBound) * depth + start) * 16
-        RegisterBlock.multiply(
-          rows: tiles, k: k, a: v + point * inputSlice + start, lda: inputRow,
-          b: PackedPanels(panels, stride: depth * 16), c: place, ldc: productRow, columns: own.count * 16,
-          accumulate: false, &ahead)
+      // All phases of the map that is written at once, as their panels lie side by side.
+      let own =
+        writes.count == 1
+        ? range : range.clamped(to: reached.lowerBound * phasePanels..<reached.upperBound * phasePanels)
+      let place = products + point * productSlice
+      if fillsZeros && own.count < range.count {
+        for tile in 0..<tiles { (place + tile * productRow).update(repeating: 0, count: range.count * 16) }
       }
+      if own.isEmpty { continue }
+      let first = own.lowerBound - range.lowerBound
+      RegisterBlock.multiply(
+        rows: tiles, k: k, a: v + point * inputSlice + start, lda: inputRow,
+        b: PackedPanels(
+          u + (point - points.lowerBound) * filterSlice + (first * depth + start) * 16, stride: depth * 16),
+        c: place + first * 16, ldc: productRow, columns: own.count * 16, accumulate: false, &ahead)
     }
   }
 

@@ -17,6 +17,8 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
   private let productsOfTile: Int
   /// For each phase and tap of the tile, its place in the filter, or -1.
   private let taps: OffsetTable
+  /// The phases that reach each of the tile's points.
+  private let reachedPhases: [Range<Int>]
 
   init(_ shape: ConvolutionShape, threads: Int) { self.init(WinogradProblem.forward(shape), threads: threads) }
 
@@ -37,6 +39,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
       column: 0, tileRows: rows, tileColumns: columns, rowStep: Rows.outputs,
       columnStep: Columns.outputs)
     taps = OffsetTable(problem.phases.flatMap { problem.tapPlaces($0).map { $0 ?? -1 } })
+    reachedPhases = (0..<Transform.points).map { problem.phases.reached($0, Rows.self, Columns.self) }
     tilesOfImage = rows * columns
     depth = reads.count * problem.usedChannels
     panels = (problem.outputChannels + 15) / 16
@@ -166,7 +169,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
   ) {
     var ahead = ahead
     for point in 0..<Transform.points {
-      let phases = reads.count == 1 ? 0..<1 : problem.phases.reached(point, Rows.self, Columns.self)
+      let phases = reads.count == 1 ? 0..<1 : reachedPhases[point]
       let rows = inputs.clamped(
         to: phases.lowerBound * problem.usedChannels..<phases.upperBound * problem.usedChannels)
       if rows.isEmpty { continue }
