@@ -141,8 +141,11 @@ enum WinogradBlocking: Equatable {
     CacheSize.isBeforeSlowThirdLevel && filter > 4 * cached ? max(cached, min(filter, 1 << 19)) : cached / 3
   }
   /// Floats of a block that also adds to so many sums, all of which every block visits: half as many, so that larger sums are
-  /// visited less often, from a quarter of the second-level cache to two megabytes.
-  static func floats(beside sums: Int) -> Int { min(max(sums, cached), 1 << 20) / 2 }
+  /// visited less often, from a quarter of the second-level cache to two megabytes. Before a slow third level three quarters of a
+  /// megabyte beside sums of a quarter at most: their tiles begin and end with the sums, and fewer blocks do so less often.
+  static func floats(beside sums: Int) -> Int {
+    CacheSize.isBeforeSlowThirdLevel && sums <= cached / 2 ? cached * 3 / 2 : min(max(sums, cached), 1 << 20) / 2
+  }
 
   /// Panels of a block whose filter is transformed row by row, of so many floats a panel: a quarter of the second-level cache,
   /// beside the taps and a row of the inputs, which each block reads again. Four at most.
