@@ -298,8 +298,8 @@ struct TallRegisterRows<Columns: TileColumns> {
 /// Products of a few rows with packed columns, held in registers: 6 x 16 uses 12 accumulators, two registers for b
 /// and one for the broadcast of a, all of AVX2's 16 less one (the shape of BLIS's Haswell kernel, Van Zee and van de
 /// Geijn 2015). With AVX-512 it is 6 x 32: as many sums, where six would not cover the time that two products at once take,
-/// and each number of a that is read serves two; 12 x 16 for a single panel; or 12 x 32 where products are deep enough for the
-/// longer beginning and end.
+/// and each number of a that is read serves two; 12 x 16 for a single panel, or 16 x 16 where rows of a lie side by side; or
+/// 12 x 32 where products are deep enough for the longer beginning and end.
 enum RegisterTile {
   /// c[height x columns] (+)= a[height x k] b[k x columns].
   @inline(__always)
@@ -316,7 +316,7 @@ enum RegisterTile {
   @inline(__always)
   static func height(_ left: Int) -> Int { left >= 9 || left == 6 || left == 5 ? 6 : 4 }
 
-  /// Whether rows are taken by twelve as long as there are so many.
+  /// Whether rows are taken by twelve, or sixteen, as long as there are so many.
   @inline(__always)
   static func isTall<Columns: TileColumns>(_: Columns.Type, k: Int) -> Bool {
     SIMD16<Float>.areWide && (Columns.lanes == 16 || k >= 96)

@@ -51,7 +51,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
         rowStep: Rows.outputs, columnStep: Columns.outputs)
     }
     tapPlaces = problem.phases.map(problem.tapPlaces)
-    reachedPhases = (0..<Transform.points).map { problem.phases.reached($0, Rows.self, Columns.self) }
+    reachedPhases = problem.reachedPhases(Rows.self, Columns.self)
     tilesOfImage = rows * columns
     depth = reads.count * problem.usedChannels
     phasePanels = (problem.outputChannels + 15) / 16
@@ -355,15 +355,5 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private func ask(_ source: UnsafePointer<Float>, _ channels: Int) {
     let (rows, row) = problem.transposed ? (16, problem.inputChannels) : (channels, problem.outputChannels)
     for index in 0..<rows { prefetchSecondLevel(source + index * row) }
-  }
-}
-
-extension [WinogradPhase] {
-  /// The phases that reach a point; they are neighbours.
-  func reached<Rows: WinogradTile, Columns: WinogradTile>(
-    _ point: Int, _ rows: Rows.Type, _ columns: Columns.Type
-  ) -> Range<Int> {
-    let first = firstIndex { $0.reaches(point, rows, columns) }!
-    return first..<lastIndex { $0.reaches(point, rows, columns) }! + 1
   }
 }

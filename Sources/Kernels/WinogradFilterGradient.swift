@@ -39,7 +39,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
       column: 0, tileRows: rows, tileColumns: columns, rowStep: Rows.outputs,
       columnStep: Columns.outputs)
     taps = OffsetTable(problem.phases.flatMap { problem.tapPlaces($0).map { $0 ?? -1 } })
-    reachedPhases = (0..<Transform.points).map { problem.phases.reached($0, Rows.self, Columns.self) }
+    reachedPhases = problem.reachedPhases(Rows.self, Columns.self)
     tilesOfImage = rows * columns
     depth = reads.count * problem.usedChannels
     panels = (problem.outputChannels + 15) / 16

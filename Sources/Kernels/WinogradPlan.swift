@@ -85,6 +85,16 @@ struct WinogradProblem {
     }
   }
 
+  /// For each of the tile's points the phases that reach it; they are neighbours.
+  func reachedPhases<Rows: WinogradTile, Columns: WinogradTile>(_ rows: Rows.Type, _ columns: Columns.Type) -> [Range<
+    Int
+  >] {
+    (0..<Rows.side * Columns.side).map { point in
+      let first = phases.firstIndex { $0.reaches(point, rows, columns) }!
+      return first..<phases.lastIndex { $0.reaches(point, rows, columns) }! + 1
+    }
+  }
+
   /// The same problem for tiles that hold the whole map and do not read the zeros around it.
   var ofWholeMaps: WinogradProblem {
     var problem = self

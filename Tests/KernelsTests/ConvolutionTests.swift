@@ -80,6 +80,20 @@ final class ConvolutionTests: XCTestCase {
     }
   }
 
+  /// Working memory holds what another layer left there: no pass reads what it did not write.
+  func testWhatMemoryHeldMakesNoDifference() {
+    for shape in [Self.shape(5, 24, 24, 16, 24, 3, 2, 1), Self.shape(17, 8, 8, 16, 16, 3, 1, 1)] {
+      let inputs = Wanted.inputs(shape, images: shape.images)
+      for algorithm in ConvolutionAlgorithm.allCases where algorithm.applies(to: shape) {
+        let (scratch, floats) = (Scratch(), 1 << 22)
+        scratch.reserve(floats)
+        let convolution = Convolution(shape, team: ThreadTeam(threads: 1), scratch: scratch, algorithm: algorithm)
+        let spoilt = Results(convolution, inputs) { scratch.pointer.update(repeating: .nan, count: floats) }
+        XCTAssertEqual(spoilt.bits, Results(convolution, inputs).bits, "\(shape) \(algorithm)")
+      }
+    }
+  }
+
   /// A pass taken a piece after the other gives the bits of the pass as a whole: packed filters are kept, and sums go on.
   func testPiecesGiveTheBitsOfTheWhole() {
     var cut: [ConvolutionPass: Set<ConvolutionAlgorithm>] = [:]
@@ -163,7 +177,11 @@ private struct Wanted {
 private struct Results {
   let output, inputGradient, accumulated, filterGradient: AlignedBuffer
 
-  init(_ convolution: Convolution, _ inputs: Inputs, inPieces: Bool = false, threads: Int = 1) {
+  /// - Parameter beforePass: called before each computation of a pass.
+  init(
+    _ convolution: Convolution, _ inputs: Inputs, inPieces: Bool = false, threads: Int = 1,
+    beforePass: () -> Void = {}
+  ) {
     let (shape, images) = (convolution.shape, inputs.images)
     output = Self.blank(images * shape.outputSize)
     inputGradient = Self.blank(images * shape.inputSize)
@@ -174,6 +192,7 @@ private struct Results {
       return stride(from: 0, to: images, by: length).map { $0..<min($0 + length, images) }
     }
     let (input, gradient) = (Self.buffer(inputs.input), Self.buffer(inputs.gradient))
+    beforePass()
     if inPieces && convolution.dealsForward {
       convolution.packForward(inputs.filter)
       for piece in pieces(convolution.forwardPiece) {
@@ -187,6 +206,7 @@ private struct Results {
     }
     for index in inputs.input.indices { accumulated.pointer[index] = inputs.input[index] }
     for (result, accumulate) in [(inputGradient, false), (accumulated, true)] {
+      beforePass()
       if inPieces && convolution.dealsInputGradient {
         convolution.packInputGradient(inputs.filter)
         for piece in pieces(convolution.inputGradientPiece) {
@@ -201,6 +221,7 @@ private struct Results {
           accumulate: accumulate)
       }
     }
+    beforePass()
     for piece in pieces(convolution.filterGradientPiece) {
       convolution.filterGradient(
         images: piece.count, input: input.pointer + piece.lowerBound * shape.inputSize,
