@@ -169,7 +169,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
   ) {
     var ahead = ahead
     for point in 0..<Transform.points {
-      let phases = reads.count == 1 ? 0..<1 : reachedPhases[point]
+      let phases = reachedPhases[point]
       let rows = inputs.clamped(
         to: phases.lowerBound * problem.usedChannels..<phases.upperBound * problem.usedChannels)
       if rows.isEmpty { continue }

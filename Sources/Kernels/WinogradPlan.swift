@@ -80,15 +80,13 @@ struct WinogradProblem {
 
   /// Points of all phases whose products can differ from zero.
   func reachedPoints<Rows: WinogradTile, Columns: WinogradTile>(_ rows: Rows.Type, _ columns: Columns.Type) -> Int {
-    phases.reduce(0) { count, phase in
-      count + (0..<Rows.side * Columns.side).filter { phase.reaches($0, rows, columns) }.count
-    }
+    reachedPhases(rows, columns).reduce(0) { $0 + $1.count }
   }
 
   /// For each of the tile's points the phases that reach it; they are neighbours.
-  func reachedPhases<Rows: WinogradTile, Columns: WinogradTile>(_ rows: Rows.Type, _ columns: Columns.Type) -> [Range<
-    Int
-  >] {
+  func reachedPhases<Rows: WinogradTile, Columns: WinogradTile>(
+    _ rows: Rows.Type, _ columns: Columns.Type
+  ) -> [Range<Int>] {
     (0..<Rows.side * Columns.side).map { point in
       let first = phases.firstIndex { $0.reaches(point, rows, columns) }!
       return first..<phases.lastIndex { $0.reaches(point, rows, columns) }! + 1
