@@ -1,17 +1,17 @@
-/// Parts of maps that lie in memory and are read or written next: their cache lines are asked for a few at a time while products,
-/// which find all they need in the second-level cache, leave the memory idle. They go to that cache too: the first level's would
+/// What lies in memory, or in the third-level cache, and is read or written next: its cache lines are asked for a few at a time while
+/// products, which find all they need in the second-level cache, leave the memory idle. They go to that cache too: the first level's would
 /// push out what the products read. More at once would wait for each other, and the products' own reads for all of them, as a
 /// core has only a dozen lines or two under way.
 struct Lookahead {
   private var first, second: Part
 
   /// - Parameter products: of a number and a register of 16 channels, over which all lines are asked for.
-  init(products: Int, _ first: Lines, _ second: Lines) {
+  init(products: Int, _ first: Lines, _ second: Lines = .none) {
     (self.first, self.second) = (Part(first, products: products), Part(second, products: products))
   }
 
   /// Asks for nothing.
-  static var nothing: Lookahead { Lookahead(products: productsAtOnce, .none, .none) }
+  static var nothing: Lookahead { Lookahead(products: productsAtOnce, .none) }
 
   /// Products between two calls of `ask`: a hundred cycles' or two.
   private static var productsAtOnce: Int { 192 }
@@ -27,42 +27,68 @@ struct Lookahead {
     second.ask()
   }
 
-  /// The cache lines of a map that hold a range of its floats.
+  /// Cache lines: those that hold a range of floats, or some floats of each of a matrix's rows.
   struct Lines {
     let start: UnsafePointer<Float>?
+    /// Of a row.
     let count: Int
+    let rows: Int
+    /// Floats from a row to the next.
+    let distance: Int
 
-    init(_ map: UnsafePointer<Float>, _ floats: Range<Int>) {
-      (start, count) = (map + floats.lowerBound, (floats.count + 15) / 16)
+    init(_ floats: UnsafePointer<Float>, _ range: Range<Int>) {
+      self.init(start: floats + range.lowerBound, floats: range.count, rows: 1, distance: 0)
     }
 
-    private init() { (start, count) = (nil, 0) }
-    static var none: Lines { Lines() }
+    /// `width` floats of each row from an address on.
+    init(_ first: UnsafePointer<Float>, width: Int, rows: Int, distance: Int) {
+      self.init(start: first, floats: width, rows: rows, distance: distance)
+    }
+
+    private init(start: UnsafePointer<Float>?, floats: Int, rows: Int, distance: Int) {
+      (self.start, count, self.rows, self.distance) = (start, (floats + 15) / 16, rows, distance)
+    }
+
+    static var none: Lines { Lines(start: nil, floats: 0, rows: 1, distance: 0) }
   }
 
   /// Addresses, as numbers. Each time the same number of lines from the next byte due on, of which the first may have been asked
-  /// for before: a number that changed from time to time would be a branch that the processor cannot foresee.
+  /// for before, or the same number of rows: a number that changed from time to time would be a branch that the processor cannot
+  /// foresee.
   private struct Part {
     private var next: Int
-    private let end, advance, linesAtOnce: Int
+    private let end, advance, linesAtOnce, rowsAtOnce, distance: Int
 
     init(_ lines: Lines, products: Int) {
       next = Int(bitPattern: lines.start)
-      end = next + lines.count * 64
-      advance = (lines.count * 64 * productsAtOnce + products - 1) / products
-      linesAtOnce = (advance + 63) / 64
+      distance = lines.distance * MemoryLayout<Float>.size
+      func share(of total: Int) -> Int { (total * productsAtOnce + products - 1) / products }
+      if lines.rows == 1 {
+        end = next + lines.count * 64
+        advance = share(of: lines.count * 64)
+        (rowsAtOnce, linesAtOnce) = (1, (advance + 63) / 64)
+      } else {
+        end = next + lines.rows * distance
+        (rowsAtOnce, linesAtOnce) = (share(of: lines.rows), lines.count)
+        advance = rowsAtOnce * distance
+      }
     }
 
     @inline(__always)
     mutating func ask() {
       guard next < end else { return }
-      var (line, left) = (next, linesAtOnce)
+      var (row, rowsLeft) = (next, rowsAtOnce)
       next += advance
       repeat {
-        prefetchSecondLevel(UnsafePointer<Float>(bitPattern: line).unsafelyUnwrapped)
-        line += 64
-        left -= 1
-      } while left > 0
+        var (line, left) = (row, linesAtOnce)
+        repeat {
+          prefetchSecondLevel(UnsafePointer<Float>(bitPattern: line).unsafelyUnwrapped)
+          line += 64
+          left -= 1
+        } while left > 0
+        row += distance
+        rowsLeft -= 1
+      } while rowsLeft > 0
     }
   }
 }

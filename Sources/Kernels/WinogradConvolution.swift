@@ -142,7 +142,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
               taps = self.taps(panel, k, inPlace: filter)
             } else {
               taps = Transform.Taps(g: room, row: 16, tap: Self.rowsAtOnce * 16)
-              gather(panel, phase, channels, filter, room, tap: taps.tap)
+              gather(panel..<panel + 1, phase, channels, filter, room, tap: taps.tap)
             }
             Transform.filter(
               taps, count: channels.count, u: u + (panel * depth + phase * used + k) * 16, slice: filterSlice,
@@ -192,8 +192,15 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
         let range = first..<min(first + panelsAtOnce, share.upperBound)
         gather(range, filter, gathered)
         for row in 0..<Rows.side {
+          let points = row * Columns.side..<(row + 1) * Columns.side
           transformFilterRow(row, range, gathered, u, space)
-          multiply(tiles, memory, u, range, products, points: row * Columns.side..<(row + 1) * Columns.side)
+          // Meanwhile for each point's inputs the next one's, as all of them have long left the second-level cache.
+          let next = points.lowerBound + 1..<min(points.upperBound + 1, Transform.points)
+          multiply(
+            tiles, memory, u, range, products, points: points,
+            Lookahead(
+              products: tiles * depth * range.count * points.count,
+              .init(memory, next.lowerBound * inputSlice..<next.upperBound * inputSlice)))
         }
         transformProducts(0..<tiles, range, products, maps, space)
       }
@@ -302,58 +309,66 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
 
   /// gathered[panel - the first][phase][tap][input channel][16] of a range of panels.
   private func gather(_ range: Range<Int>, _ filter: UnsafePointer<Float>, _ gathered: UnsafeMutablePointer<Float>) {
-    for panel in range {
+    // All panels of a line at once where they lie side by side in it.
+    let atOnce = problem.transposed ? 1 : range.count
+    for panel in stride(from: 0, to: range.count, by: atOnce) {
       for phase in reads.indices {
         gather(
-          panel, phase, 0..<problem.usedChannels, filter,
-          gathered + (panel - range.lowerBound) * gatheredPanel + phase * gatheredPhase, tap: gatheredTap)
+          range.block(from: range.lowerBound + panel, of: atOnce), phase, 0..<problem.usedChannels, filter,
+          gathered + panel * gatheredPanel + phase * gatheredPhase, tap: gatheredTap)
       }
     }
   }
 
-  /// taps[tap][input channel][16] of a panel of output channels and a phase of the map that is read, taps `tap` apart; zeros
-  /// right of the last channel and for taps that the phase lacks.
+  /// taps[tap][input channel][16] of some panels of output channels, `gatheredPanel` apart, and a phase of the map that is read,
+  /// taps `tap` apart; zeros right of the last channel and for taps that the phase lacks. One panel of a transposed filter.
   private func gather(
-    _ panel: Int, _ read: Int, _ channels: Range<Int>, _ filter: UnsafePointer<Float>,
+    _ range: Range<Int>, _ read: Int, _ channels: Range<Int>, _ filter: UnsafePointer<Float>,
     _ taps: UnsafeMutablePointer<Float>, tap: Int
   ) {
     let (inputs, outputs) = (problem.inputChannels, problem.outputChannels)
-    let places = tapPlaces[writes.count == 1 ? read : panel / phasePanels]
-    let (o, k) = (panel % phasePanels * 16, channels.lowerBound)
-    let columns = min(16, outputs - o)
+    let places = tapPlaces[writes.count == 1 ? read : range.lowerBound / phasePanels]
+    let (o, k) = (range.lowerBound % phasePanels * 16, channels.lowerBound)
+    let columns = min(range.count * 16, outputs - o)
     let corner = filter + (problem.transposed ? o * inputs + k : k * outputs + o)
     for index in places.indices {
       let target = taps + index * tap
       guard let place = places[index] else {
-        target.update(repeating: 0, count: channels.count * 16)
+        for panel in 0..<range.count {
+          (target + panel * gatheredPanel).update(repeating: 0, count: channels.count * 16)
+        }
         continue
       }
       // Line by line, as more would wait for memory than the cache can have under way.
-      let next = nextPlace(after: index, places)
+      let next = nextPlace(after: index, places, panels: range.count)
       for first in stride(from: 0, to: channels.count, by: 16) {
         let part = corner + (problem.transposed ? first : first * outputs)
         let (count, target) = (min(16, channels.count - first), target + first * 16)
-        ask(part + next, count)
+        ask(part + next, count, panels: range.count)
         if problem.transposed {
           Packing.transposedColumns(part + place, ldb: inputs, k: count, columns: columns, target)
         } else {
-          Packing.panelsOf16(part + place, ldb: outputs, k: count, columns: columns, target, panelStride: 0)
+          Packing.panelsOf16(part + place, ldb: outputs, k: count, columns: columns, target, panelStride: gatheredPanel)
         }
       }
     }
   }
 
-  /// That of the next tap that the phase has, or, after the last, of the first in the next panel.
-  private func nextPlace(after tap: Int, _ places: [Int?]) -> Int {
+  /// That of the next tap that the phase has, or, after the last, of the first in the next panels.
+  private func nextPlace(after tap: Int, _ places: [Int?], panels: Int) -> Int {
     for next in places[(tap + 1)...] { if let next { return next } }
-    for first in places { if let first { return first + (problem.transposed ? 16 * problem.inputChannels : 16) } }
+    for first in places {
+      if let first { return first + panels * 16 * (problem.transposed ? problem.inputChannels : 1) }
+    }
     preconditionFailure("a phase without taps")
   }
 
-  /// Asks for the lines of a panel's tap, of up to 16 channels, which lie far apart in a filter that the caches have lost since
+  /// Asks for the lines of some panels' tap, of up to 16 channels, which lie far apart in a filter that the caches have lost since
   /// the last step.
-  private func ask(_ source: UnsafePointer<Float>, _ channels: Int) {
+  private func ask(_ source: UnsafePointer<Float>, _ channels: Int, panels: Int) {
     let (rows, row) = problem.transposed ? (16, problem.inputChannels) : (channels, problem.outputChannels)
-    for index in 0..<rows { prefetchSecondLevel(source + index * row) }
+    for index in 0..<rows {
+      for panel in 0..<(problem.transposed ? 1 : panels) { prefetchSecondLevel(source + index * row + panel * 16) }
+    }
   }
 }

@@ -156,8 +156,9 @@ enum WinogradBlocking: Equatable {
   }
 
   /// Panels of a block whose filter is transformed row by row, of so many floats a panel: a quarter of the second-level cache,
-  /// beside the taps and a row of the inputs, which each block reads again. Four at most.
-  static func panels(ofRow floats: Int) -> Int { max(1, min(4, cached / 2 / floats)) }
+  /// beside the taps and a row of the inputs, which each block reads again; four at most, and as many as a register tile is wide at
+  /// least.
+  static func panels(ofRow floats: Int) -> Int { max(WidestColumns.lanes / 16, min(4, cached / 2 / floats)) }
 
   func pieces(threads: Int) -> PieceRule {
     switch self {
