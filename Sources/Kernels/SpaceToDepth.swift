@@ -54,15 +54,23 @@ struct SpaceToDepth: Sendable {
     }
   }
 
+  /// A line of the map in the channels of its parity: both pixels of a block lie side by side in it, as the padding is odd.
   private func spread(
     _ source: UnsafePointer<Float>, _ line: UnsafeMutablePointer<Float>, _ parity: Int, _ width: Int
   ) {
-    let channels = shape.inputChannels
-    for x in 0..<shape.width {
-      let (b, right) = (x + 1 + shape.padding).quotientAndRemainder(dividingBy: 2)
-      if b >= width { break }
-      let pixel = line + b * Self.channels + (2 * parity + right) * channels
-      for c in 0..<channels { pixel[c] = source[x * channels + c] }
+    let (run, end) = (2 * shape.inputChannels, shape.width * shape.inputChannels)
+    var mask = SIMD8<Int32>(repeating: 0)
+    for lane in 0..<run { mask[lane] = -1 }
+    var place = 0
+    for b in (1 + shape.padding) / 2..<width {
+      let block = line + b * Self.channels + parity * run
+      if place + 8 <= end {
+        // The lanes behind it are the other parity's, whose turn comes later, or zeros.
+        store8(load8(source + place).lanes(mask, else: SIMD8(repeating: 0)), block)
+      } else {
+        for index in 0..<max(0, min(run, end - place)) { block[index] = source[place + index] }
+      }
+      place += run
     }
   }
 
