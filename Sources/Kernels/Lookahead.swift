@@ -62,6 +62,7 @@ struct Lookahead {
     init(_ lines: Lines, products: Int) {
       next = Int(bitPattern: lines.start)
       distance = lines.distance * MemoryLayout<Float>.size
+      let products = max(products, 1)
       func share(of total: Int) -> Int { (total * productsAtOnce + products - 1) / products }
       if lines.rows == 1 {
         end = next + lines.count * 64
