@@ -37,19 +37,15 @@ struct Lookahead {
     let distance: Int
 
     init(_ floats: UnsafePointer<Float>, _ range: Range<Int>) {
-      self.init(start: floats + range.lowerBound, floats: range.count, rows: 1, distance: 0)
+      self.init(floats + range.lowerBound, width: range.count, rows: 1, distance: 0)
     }
 
     /// `width` floats of each row from an address on.
-    init(_ first: UnsafePointer<Float>, width: Int, rows: Int, distance: Int) {
-      self.init(start: first, floats: width, rows: rows, distance: distance)
+    init(_ first: UnsafePointer<Float>?, width: Int, rows: Int, distance: Int) {
+      (start, count, self.rows, self.distance) = (first, (width + 15) / 16, rows, distance)
     }
 
-    private init(start: UnsafePointer<Float>?, floats: Int, rows: Int, distance: Int) {
-      (self.start, count, self.rows, self.distance) = (start, (floats + 15) / 16, rows, distance)
-    }
-
-    static var none: Lines { Lines(start: nil, floats: 0, rows: 1, distance: 0) }
+    static var none: Lines { Lines(nil, width: 0, rows: 1, distance: 0) }
   }
 
   /// Addresses, as numbers. Each time the same number of lines from the next byte due on, of which the first may have been asked

@@ -368,7 +368,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   private func ask(_ source: UnsafePointer<Float>, _ channels: Int, panels: Int) {
     let (rows, row) = problem.transposed ? (16, problem.inputChannels) : (channels, problem.outputChannels)
     for index in 0..<rows {
-      for panel in 0..<(problem.transposed ? 1 : panels) { prefetchSecondLevel(source + index * row + panel * 16) }
+      for panel in 0..<panels { prefetchSecondLevel(source + index * row + panel * 16) }
     }
   }
 }

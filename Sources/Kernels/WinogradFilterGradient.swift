@@ -136,7 +136,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
         transformOutputGradient(0..<tiles, call.outputGradient, range, z)
         for input in stride(from: 0, to: depth, by: inputsAtOnce) {
           let inputs = input..<min(input + inputsAtOnce, depth)
-          addProducts(tiles, inputs, memory, range.count, z, sum, accumulate: false, asksForInputs: true)
+          addProducts(tiles, inputs, memory, range.count, z, sum, accumulate: false, nil)
           finish(inputs, range, sum, parts: 1, partStride: 0, call.filterGradient, z + outputFloats)
         }
       }
@@ -163,23 +163,23 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
   }
 
   /// sum[point][inputs][panels x 16] (+)= v' z over a block of tiles, skipping phases that do not reach a point.
-  /// - Parameter asksForInputs: whether a point's products ask for the next one's inputs, as all of them have long left the
-  ///   second-level cache, and for nothing else.
+  /// - Parameter ahead: what to ask for meanwhile; nil for each point's products to ask for the next one's inputs, where all of
+  ///   them have long left the second-level cache.
   private func addProducts(
     _ tiles: Int, _ inputs: Range<Int>, _ v: UnsafePointer<Float>, _ panels: Int, _ z: UnsafePointer<Float>,
-    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool, asksForInputs: Bool = false, _ ahead: Lookahead = .nothing
+    _ sum: UnsafeMutablePointer<Float>, accumulate: Bool, _ ahead: Lookahead?
   ) {
-    var ahead = ahead
+    var asked = ahead ?? .nothing
     for point in 0..<Transform.points {
       let phases = reachedPhases[point]
       let rows = inputs.clamped(
         to: phases.lowerBound * problem.usedChannels..<phases.upperBound * problem.usedChannels)
       if rows.isEmpty { continue }
-      if asksForInputs {
+      if ahead == nil {
         // After the last point the first one's of the next block of inputs.
         let next =
           point + 1 < Transform.points ? v + (point + 1) * inputSlice + rows.lowerBound : v + inputs.upperBound
-        ahead = Lookahead(
+        asked = Lookahead(
           products: tiles * rows.count * panels,
           .init(next, width: rows.count, rows: tiles, distance: inputRow))
       }
@@ -187,7 +187,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
         rows: rows.count, k: tiles, a: v + point * inputSlice + rows.lowerBound, lda: inputRow,
         b: PackedPanels(z + point * outputSlice, stride: outputPanel),
         c: sum + point * sumSlice + (rows.lowerBound - inputs.lowerBound) * sumRow, ldc: sumRow, columns: panels * 16,
-        accumulate: accumulate, asksForSums: sumFloats > CacheSize.secondLevel, &ahead)
+        accumulate: accumulate, asksForSums: sumFloats > CacheSize.secondLevel, &asked)
     }
   }
 
