@@ -15,7 +15,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// Channels summed over, and panels of 16 output channels of one phase and of all.
   private let depth, phasePanels, panels: Int
   /// Tiles and panels worked on at a time, and the row lengths of what they are transformed to.
-  private let tilesAtOnce, panelsAtOnce, inputRow, productRow: Int
+  private let tilesAtOnce, panelsAtOnce, productRow: Int
+  private let input: TileLayout
   /// Points that the filter is transformed to at a time: all, or, where blocks are of channels, a row of the tile's, right before
   /// its products. A row of a few panels stays in the second-level cache, which all of their points would leave, and what the
   /// ranks of a processor share is left to the maps. Each row reads the taps again, which are gathered for it.
@@ -23,7 +24,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// Whether products are transformed along a row of points before they leave the registers.
   private let finishesRows: Bool
   /// Distances from a point's matrix, or a finished row's column, to the next one's.
-  private let inputSlice, productSlice, filterSlice: Int
+  private let productSlice, filterSlice: Int
   /// Distance from a gathered tap to the next.
   private let gatheredTap: Int
   private let workspace: Int
@@ -63,14 +64,21 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       tiles: tiles, points: Transform.points, products: Self.products(finishesRows), inputChannels: depth,
       panels: panels, threads: threads,
       blockFloats: WinogradBlocking.floats(besideFilter: Transform.points * depth * panels * 16),
+      grain: Self.grain(finishesRows),
       panelsAtMost: WinogradBlocking.panels(ofRow: Columns.side * depth * 16))
     switch blocking {
     case .tiles(let count): (tilesAtOnce, panelsAtOnce, filterPoints) = (min(count, tiles), panels, Transform.points)
     case .channels(let count): (tilesAtOnce, panelsAtOnce, filterPoints) = (tiles, count / 16, Columns.side)
     }
-    inputRow = oddLines(reads.count * problem.inputChannels)
     productRow = oddLines(panelsAtOnce * 16)
-    inputSlice = oddLines(tilesAtOnce * inputRow)
+    let inputs = reads.count * problem.inputChannels
+    if finishesRows {
+      let grain = Self.grain(true)
+      let part = (tilesAtOnce + grain - 1) / grain * grain * 16
+      input = TileLayout(slice: oddLines((inputs + 15) / 16 * part), part: part)
+    } else {
+      input = TileLayout(slice: oddLines(tilesAtOnce * oddLines(inputs)), row: oddLines(inputs))
+    }
     productSlice = oddLines(tilesAtOnce * productRow)
     filterSlice = oddLines(depth * panelsAtOnce * 16)
     gatheredTap = oddLines(problem.usedChannels * 16)
@@ -79,7 +87,10 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       max(transform, Rows.taps * Columns.taps * Self.rowsAtOnce * 16 + Transform.filterWorkspaceFloats))
   }
 
-  private var inputFloats: Int { Transform.points * inputSlice }
+  /// Tiles whose products are computed together.
+  private var grain: Int { Self.grain(finishesRows) }
+  private static func grain(_ finishesRows: Bool) -> Int { finishesRows ? PointRow<Columns>.tilesAtOnce : 6 }
+  private var inputFloats: Int { Transform.points * input.slice }
   private var filterFloats: Int { filterPoints * filterSlice }
   /// Taps of a block of panels, gathered before they are transformed by rows, which read them again and again: the filter is
   /// then read once, and a transposed one by whole cache lines.
@@ -159,7 +170,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     let v = own(thread, memory)
     let (products, space) = (v + inputFloats, v + inputFloats + productFloats)
     guard !tiles.isEmpty else { return }
-    let block = WinogradBlocking.equalBlocks(of: tiles.count, atMost: tilesAtOnce)
+    let block = WinogradBlocking.equalBlocks(of: tiles.count, atMost: tilesAtOnce, grain: grain)
     for first in stride(from: tiles.lowerBound, to: tiles.upperBound, by: block) {
       let range = tiles.block(from: first, of: block)
       let next = tiles.block(from: range.upperBound, of: block)
@@ -181,7 +192,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     team.run { thread in
       let share = team.share(of: tiles, thread: thread)
       let space = memory + inputFloats + (thread + 1) * own - workspace
-      transformInput(share, maps.input, maps.activation, memory + share.lowerBound * inputRow, space)
+      transformInput(share, maps.input, maps.activation, memory + share.lowerBound * input.row, space)
     }
     team.run { thread in
       let gathered = memory + inputFloats + thread * own
@@ -200,20 +211,20 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
             tiles, memory, u, range, products, points: points,
             Lookahead(
               products: tiles * depth * range.count * points.count,
-              .init(memory, next.lowerBound * inputSlice..<next.upperBound * inputSlice)))
+              .init(memory, next.lowerBound * input.slice..<next.upperBound * input.slice)))
         }
         transformProducts(0..<tiles, range, products, maps, space)
       }
     }
   }
 
-  /// v[point][tile][phase][inputChannels].
+  /// v[point][tile][phase][inputChannels], or, where rows are finished, v[point][16 input channels][tile][16].
   private func transformInput(
-    _ tiles: Range<Int>, _ input: UnsafePointer<Float>, _ activation: InputActivation?,
+    _ tiles: Range<Int>, _ map: UnsafePointer<Float>, _ activation: InputActivation?,
     _ v: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
   ) {
     Transform.inputs(
-      reads, tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice, workspace: space)
+      reads, tiles: tiles, map: map, activation, v: v, input, workspace: space)
   }
 
   /// products[point][tile][panel][16] of a range of panels, skipping phases that do not reach a point, or, where rows are
@@ -247,7 +258,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
       if own.isEmpty { continue }
       let first = own.lowerBound - range.lowerBound
       RegisterBlock.multiply(
-        rows: tiles, k: k, a: v + point * inputSlice + start, lda: inputRow,
+        rows: tiles, k: k, a: v + point * input.slice + start, lda: input.row,
         b: PackedPanels(
           u + (point - points.lowerBound) * filterSlice + (first * depth + start) * 16, stride: depth * 16),
         c: place + first * 16, ldc: productRow, columns: own.count * 16, accumulate: false, &ahead)
@@ -262,8 +273,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     let (n, m) = (Columns.side, Columns.outputs)
     for row in rows {
       PointRow<Columns>(
-        tiles: tiles, depth: depth, v: .init(first: v + row * n * inputSlice, slice: inputSlice),
-        u: .init(first: u + (row - rows.lowerBound) * n * filterSlice, slice: filterSlice), tileRow: inputRow,
+        tiles: tiles, depth: depth, v: .init(first: v + row * n * input.slice, slice: input.slice),
+        u: .init(first: u + (row - rows.lowerBound) * n * filterSlice, slice: filterSlice), inputPart: input.part,
         outputs: products + row * m * productSlice, slice: productSlice, row: productRow
       ).multiply(panels: panels, &ahead)
     }

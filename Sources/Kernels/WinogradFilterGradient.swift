@@ -149,7 +149,7 @@ struct WinogradFilterGradient<Rows: WinogradTile, Columns: WinogradTile>: Filter
     _ v: UnsafeMutablePointer<Float>, _ space: UnsafeMutablePointer<Float>
   ) {
     Transform.inputs(
-      reads, tiles: tiles, map: input, activation, v: v, rowStride: inputRow, slice: inputSlice, workspace: space)
+      reads, tiles: tiles, map: input, activation, v: v, TileLayout(slice: inputSlice, row: inputRow), workspace: space)
   }
 
   /// z[point][panel][tile][16] of a block of tiles and a range of panels of output channels.

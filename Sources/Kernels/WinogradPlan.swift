@@ -171,10 +171,11 @@ enum WinogradBlocking: Equatable {
   ///   - tiles: tiles of all images.
   ///   - points: of a tile, and likewise the `products` that are kept of it, as many unless said.
   ///   - inputChannels: channels summed over, those of all phases; likewise `panels` of 16 output channels.
+  ///   - grain: tiles whose products are computed together, of which blocks are multiples: the register tile's rows.
   ///   - panelsAtMost: of a block of channels.
   init(
     tiles: Int, points: Int, products: Int? = nil, inputChannels: Int, panels: Int, threads: Int, blockFloats: Int,
-    panelsAtMost: Int = 4
+    grain: Int = 6, panelsAtMost: Int = 4
   ) {
     if tiles * oddLines(inputChannels) < panels * 16 * inputChannels && panels >= threads {
       let share = (panels + threads - 1) / threads
@@ -182,16 +183,17 @@ enum WinogradBlocking: Equatable {
       self = .channels((share + pieces - 1) / pieces * 16)
     } else {
       let floats = points * oddLines(inputChannels) + (products ?? points) * oddLines(panels * 16)
-      let fitting = max(12, blockFloats / floats / 12 * 12)
+      // Twice six, as register tiles of twelve rows take them.
+      let multiple = grain == 6 ? 12 : grain
+      let fitting = max(2 * grain, blockFloats / floats / multiple * multiple)
       let share = (tiles + threads - 1) / threads
-      self = .tiles(Self.equalBlocks(of: share, atMost: fitting))
+      self = .tiles(Self.equalBlocks(of: share, atMost: fitting, grain: grain))
     }
   }
 
-  /// The tiles of blocks of about the same size which together are `tiles`: whole sixes, the register tile's rows, where
-  /// `most` is a multiple of six.
-  static func equalBlocks(of tiles: Int, atMost most: Int) -> Int {
+  /// The tiles of blocks of about the same size which together are `tiles`: whole grains where `most` is.
+  static func equalBlocks(of tiles: Int, atMost most: Int, grain: Int) -> Int {
     let blocks = (tiles + most - 1) / most
-    return min(most, ((tiles + blocks - 1) / blocks + 5) / 6 * 6)
+    return min(most, ((tiles + blocks - 1) / blocks + grain - 1) / grain * grain)
   }
 }

@@ -64,6 +64,22 @@ struct TilePlaces: Sequence, IteratorProtocol {
 /// products of one tile fall into the same few cache sets.
 func oddLines(_ floats: Int) -> Int { ((floats + 15) / 16 | 1) * 16 }
 
+/// Where transformed inputs v[point][tile][channels] lie: floats from a point to the next, from a tile to the next, and from sixteen
+/// channels of a tile to the next sixteen, which lie side by side.
+struct TileLayout {
+  let slice, row, part: Int
+
+  /// All channels of a tile side by side.
+  init(slice: Int, row: Int) { (self.slice, self.row, part) = (slice, row, 16) }
+
+  /// Sixteen channels of all tiles before the next sixteen.
+  init(slice: Int, part: Int) { (self.slice, row, self.part) = (slice, 16, part) }
+
+  /// That of a channel within a tile of the first point.
+  @inline(__always)
+  func place(_ channel: Int) -> Int { channel / 16 * part + channel % 16 }
+}
+
 /// The transforms in two dimensions, on a vector of channels at a time, for a range of tiles: one tile's transforms along the
 /// columns of the map, and those of the same or another tile, of as many taps, along its rows.
 enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
@@ -85,24 +101,21 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
   @inline(__always)
   static func inputs(
     _ phases: [WinogradView], tiles: Range<Int>, map: UnsafePointer<Float>, _ activation: InputActivation?,
-    v: UnsafeMutablePointer<Float>, rowStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>
+    v: UnsafeMutablePointer<Float>, _ layout: TileLayout, workspace: UnsafeMutablePointer<Float>
   ) {
     if let activation {
       return activatedInput(
-        phases[0], tiles: tiles, map: map, activation, v: v, rowStride: rowStride, slice: slice, workspace: workspace)
+        phases[0], tiles: tiles, map: map, activation, v: v, layout, workspace: workspace)
     }
     for (phase, view) in phases.enumerated() {
-      input(
-        view, tiles: tiles, map: map, v: v + phase * view.channels, rowStride: rowStride, slice: slice,
-        workspace: workspace)
+      input(view, tiles: tiles, map: map, v: v + phase * view.channels, layout, workspace: workspace)
     }
   }
 
-  /// v[point][tile][channels] = B' d B for the tiles of the range; `rowStride` and `slice` are v's distances in floats.
-  /// Channels are filled up with zeros to a multiple of eight.
+  /// v[point][tile][channels] = B' d B for the tiles of the range. Channels are filled up with zeros to a multiple of eight.
   static func input(
-    _ view: WinogradView, tiles: Range<Int>, map: UnsafePointer<Float>, v: UnsafeMutablePointer<Float>, rowStride: Int,
-    slice: Int, workspace: UnsafeMutablePointer<Float>
+    _ view: WinogradView, tiles: Range<Int>, map: UnsafePointer<Float>, v: UnsafeMutablePointer<Float>,
+    _ layout: TileLayout, workspace: UnsafeMutablePointer<Float>
   ) {
     let (height, width, channels) = (Rows.inputs, Columns.inputs, view.channels)
     let (line, pixel) = (view.stride * view.width * channels, view.stride * channels)
@@ -113,13 +126,13 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
       .bindMemory(to: UnsafePointer<Float>.self, capacity: height)
     for (index, (image, y, x)) in view.places(tiles).enumerated() {
       let first = map + ((image * view.height + y) * view.width + x) * channels
-      let target = v + index * rowStride
+      let target = v + index * layout.row
       let (rows, columns) = (view.inside(y, height, of: view.height), view.inside(x, width, of: view.width))
       if rows.count == height && columns.count == width {
-        square(channels, target, slice, workspace, 0..<width) { i, j in first + (i * line + j * pixel) }
+        square(channels, target, layout, workspace, 0..<width) { i, j in first + (i * line + j * pixel) }
       } else {
         for i in 0..<height { lines[i] = rows.contains(i) ? first + i * line : UnsafePointer(zeros) }
-        square(channels, target, slice, workspace, columns) { i, j in lines[i] + j * pixel }
+        square(channels, target, layout, workspace, columns) { i, j in lines[i] + j * pixel }
       }
     }
   }
@@ -141,14 +154,14 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
   /// As `input`, of relu(map * scale + shift).
   static func activatedInput(
     _ view: WinogradView, tiles: Range<Int>, map: UnsafePointer<Float>, _ activation: InputActivation,
-    v: UnsafeMutablePointer<Float>, rowStride: Int, slice: Int, workspace: UnsafeMutablePointer<Float>
+    v: UnsafeMutablePointer<Float>, _ layout: TileLayout, workspace: UnsafeMutablePointer<Float>
   ) {
     let (height, width, channels) = (Rows.inputs, Columns.inputs, view.channels)
     let line = view.width * channels
     for (index, (image, y, x)) in view.places(tiles).enumerated() {
       let affine = activation.affine(ofImage: image)
       let first = map + ((image * view.height + y) * view.width + x) * channels
-      let target = v + index * rowStride
+      let target = v + index * layout.row
       let (above, below) = (y < 0, y + height > view.height)
       let columns = view.inside(x, width, of: view.width)
       @inline(__always)
@@ -158,7 +171,7 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
           { i, j in
             if i == 0 && above || i == height - 1 && below { return V(repeating: 0) }
             return activation(V.load(first + channel + (i * line + j * channels)))
-          }, columns, target + channel, slice, workspace)
+          }, columns, target + layout.place(channel), layout.slice, workspace)
       }
       _ = forVectors(
         of: channels, by16: { activated(SIMD16<Float>.self, $0) }, by8: { activated(SIMD8<Float>.self, $0) })
@@ -168,24 +181,29 @@ enum WinogradTransform<Rows: WinogradTile, Columns: WinogradTile> {
   /// B' d B of one tile, whose pixels are at the places; those of other columns are zeros.
   @inline(__always)
   private static func square(
-    _ channels: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int, _ workspace: UnsafeMutablePointer<Float>,
-    _ columns: Range<Int>, _ place: (Int, Int) -> UnsafePointer<Float>
+    _ channels: Int, _ target: UnsafeMutablePointer<Float>, _ layout: TileLayout,
+    _ workspace: UnsafeMutablePointer<Float>, _ columns: Range<Int>, _ place: (Int, Int) -> UnsafePointer<Float>
   ) {
+    let slice = layout.slice
     var channel = 0
     if SIMD16<Float>.areWide {
       while channel + 16 <= channels {
-        square({ SIMD16<Float>.load(place($0, $1) + channel) }, columns, target + channel, slice, workspace)
+        square(
+          { SIMD16<Float>.load(place($0, $1) + channel) }, columns, target + layout.place(channel), slice, workspace)
         channel += 16
       }
     }
     while channel + 8 <= channels {
+      let target = target + layout.place(channel)
       // Both halves of each line that is written.
-      if channel & 8 == 0 { for point in 0..<points { prefetchForWriting(target + channel + point * slice) } }
-      square({ SIMD8<Float>.load(place($0, $1) + channel) }, columns, target + channel, slice, workspace)
+      if channel & 8 == 0 { for point in 0..<points { prefetchForWriting(target + point * slice) } }
+      square({ SIMD8<Float>.load(place($0, $1) + channel) }, columns, target, slice, workspace)
       channel += 8
     }
     if channel < channels {
-      square({ loadFirst(channels - channel, place($0, $1) + channel) }, columns, target + channel, slice, workspace)
+      square(
+        { loadFirst(channels - channel, place($0, $1) + channel) }, columns, target + layout.place(channel), slice,
+        workspace)
     }
   }
 
