@@ -19,50 +19,70 @@ struct PointRow<Columns: WinogradTile> {
     let slice: Int
   }
 
-  /// Whether registers hold half of a row's products, and there is something to gain: a number of the filter that is read serves
-  /// eight products where a register tile makes twelve of it, so that filters have to be near. Processors before a slow third level
-  /// have two multiply-add units, which the register tiles of twelve rows of greater depths keep busier.
+  /// Whether a row's products can be kept where its outputs will be, and there is something to gain: a number of the filter that is
+  /// read serves eight products where a register tile makes twelve of it, so that filters have to be near. Rows of eight points have
+  /// the largest; and processors before a slow third level have two multiply-add units, which the register tiles of twelve rows of
+  /// greater depths keep busier.
   static func isWorthwhile(depth: Int) -> Bool {
-    SIMD16<Float>.areWide && 4...6 ~= Columns.side && depth <= (CacheSize.isBeforeSlowThirdLevel ? 64 : 128)
+    let most = CacheSize.isBeforeSlowThirdLevel || Columns.side == 8 ? 64 : 128
+    return SIMD16<Float>.areWide && [4, 5, 6, 8].contains(Columns.side) && depth <= most
   }
 
   /// Tiles whose sums registers hold. Of a part of v as many are read even where fewer are left.
   static var tilesAtOnce: Int { 8 }
 
-  /// Points of the first half: as many as there are outputs to keep them in.
+  /// The last two or three points, whose products are transformed with those of the others, which are kept where outputs will be:
+  /// there are no fewer outputs.
   @inline(__always)
-  private static var kept: Int { min(3, Columns.outputs) }
+  private static var last: Int { Columns.side % 3 == 0 ? 3 : 2 }
+  @inline(__always)
+  private static var kept: Int { Columns.side - last }
 
   /// outputs = A' (v u) along the row, for so many panels of output channels.
   func multiply(panels: Int, _ ahead: inout Lookahead) {
-    guard Columns.side <= 6 else { preconditionFailure("a row of more points than registers hold") }
     for panel in 0..<panels { multiply(panel, &ahead) }
   }
 
-  /// The first half of a panel's points, kept where outputs will be, and then the other half. The tiles are written out, since the
-  /// compiler makes calls of closures here, which registers cannot be handed to.
   @inline(never)
   private func multiply(_ panel: Int, _ ahead: inout Lookahead) {
-    let (outputs, kept, slice, row) = (outputs + panel * 16, Self.kept, slice, row)
-    let (v, u, filterSlice) = (v, u.first + panel * depth * 16, u.slice)
+    keep(panel, from: 0, points: min(Self.kept, 3), &ahead)
+    if Self.kept > 3 { keep(panel, from: 3, points: 3, &ahead) }
+    finish(panel, &ahead)
+  }
+
+  /// The sums of the next eight tiles.
+  @inline(__always)
+  private func sums(_ panel: Int, _ first: Int, from point: Int, points: Int, _ ahead: inout Lookahead) -> EightSums {
+    EightSums(
+      v.first + first * 16 + point * v.slice, slice: v.slice, part: inputPart,
+      u.first + panel * depth * 16 + point * u.slice, slice: u.slice, depth: depth, points: points, &ahead)
+  }
+
+  /// Products of two or three points, where outputs will be. The tiles are written out here and below, since the compiler makes
+  /// calls of closures, which registers cannot be handed to.
+  @inline(__always)
+  private func keep(_ panel: Int, from point: Int, points: Int, _ ahead: inout Lookahead) {
+    let (outputs, slice, row) = (outputs + panel * 16 + point * slice, slice, row)
     for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
-      let sums = EightSums(
-        v.first + first * 16, slice: v.slice, part: inputPart, u, slice: filterSlice, depth: depth, points: kept, &ahead
-      )
+      let sums = sums(panel, first, from: point, points: points, &ahead)
       let (left, target) = (tiles - first, outputs + first * row)
-      Self.keep(sums, 0, target, slice)
-      if left > 1 { Self.keep(sums, 1, target + row, slice) }
-      if left > 2 { Self.keep(sums, 2, target + 2 * row, slice) }
-      if left > 3 { Self.keep(sums, 3, target + 3 * row, slice) }
-      if left > 4 { Self.keep(sums, 4, target + 4 * row, slice) }
-      if left > 5 { Self.keep(sums, 5, target + 5 * row, slice) }
-      if left > 6 { Self.keep(sums, 6, target + 6 * row, slice) }
-      if left > 7 { Self.keep(sums, 7, target + 7 * row, slice) }
+      sums.store(points, 0, target, slice)
+      if left > 1 { sums.store(points, 1, target + row, slice) }
+      if left > 2 { sums.store(points, 2, target + 2 * row, slice) }
+      if left > 3 { sums.store(points, 3, target + 3 * row, slice) }
+      if left > 4 { sums.store(points, 4, target + 4 * row, slice) }
+      if left > 5 { sums.store(points, 5, target + 5 * row, slice) }
+      if left > 6 { sums.store(points, 6, target + 6 * row, slice) }
+      if left > 7 { sums.store(points, 7, target + 7 * row, slice) }
     }
+  }
+
+  /// The last points' products and the outputs.
+  @inline(__always)
+  private func finish(_ panel: Int, _ ahead: inout Lookahead) {
+    let (outputs, slice, row) = (outputs + panel * 16, slice, row)
     for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
-      let sums = EightSums(
-        v.first + first * 16 + kept * v.slice, slice: v.slice, part: inputPart, u + kept * filterSlice,
-        slice: filterSlice, depth: depth, points: Columns.side - kept, &ahead)
+      let sums = sums(panel, first, from: Self.kept, points: Self.last, &ahead)
       let (left, target) = (tiles - first, outputs + first * row)
       Self.finish(sums, 0, target, slice)
       if left > 1 { Self.finish(sums, 1, target + row, slice) }
@@ -76,27 +96,28 @@ struct PointRow<Columns: WinogradTile> {
   }
 
   @inline(__always)
-  private static func keep(_ sums: EightSums, _ tile: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int) {
-    sums.p0[tile].store(target)
-    sums.p1[tile].store(target + slice)
-    if kept > 2 { sums.p2[tile].store(target + 2 * slice) }
-  }
-
-  @inline(__always)
   private static func finish(_ sums: EightSums, _ tile: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int) {
-    let (first, second) = (SIMD16<Float>.load(target), SIMD16<Float>.load(target + slice))
-    let third = kept > 2 ? SIMD16<Float>.load(target + 2 * slice) : first
+    @inline(__always)
+    func kept(_ point: Int) -> SIMD16<Float> { .load(target + min(point, Self.kept - 1) * slice) }
+    let (k0, k1, k2, k3, k4, k5) = (kept(0), kept(1), kept(2), kept(3), kept(4), kept(5))
     Columns.output(
       { point in
-        if point >= kept { return sums[point - kept][tile] }
-        return point == 0 ? first : point == 1 ? second : third
+        if point >= Self.kept { return sums[point - Self.kept][tile] }
+        switch point {
+        case 0: return k0
+        case 1: return k1
+        case 2: return k2
+        case 3: return k3
+        case 4: return k4
+        default: return k5
+        }
       }, { $1.store(target + $0 * slice) })
   }
 }
 
 /// The sums of eight tiles in registers, of two or three points and one panel.
 private struct EightSums {
-  private(set) var p0, p1, p2: PointSums
+  private var p0, p1, p2: PointSums
 
   private static var depthAtOnce: Int { Lookahead.depth(rows: 24, columns: 16) }
 
@@ -134,6 +155,14 @@ private struct EightSums {
 
   @inline(__always)
   subscript(point: Int) -> PointSums { point == 0 ? p0 : point == 1 ? p1 : p2 }
+
+  /// A tile's sums, those of each point `slice` after those of the one before.
+  @inline(__always)
+  func store(_ points: Int, _ tile: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int) {
+    p0[tile].store(target)
+    p1[tile].store(target + slice)
+    if points > 2 { p2[tile].store(target + 2 * slice) }
+  }
 }
 
 /// The sums of one point for eight tiles and 16 output channels. Indices are constants wherever it is used, and cost nothing there.

@@ -183,9 +183,9 @@ enum WinogradBlocking: Equatable {
       self = .channels((share + pieces - 1) / pieces * 16)
     } else {
       let floats = points * oddLines(inputChannels) + (products ?? points) * oddLines(panels * 16)
-      // Twice six, as register tiles of twelve rows take them.
-      let multiple = grain == 6 ? 12 : grain
-      let fitting = max(2 * grain, blockFloats / floats / multiple * multiple)
+      // Register tiles take twelve rows; those of a row of points read as many tiles as registers hold, whether they are there or not.
+      let most = blockFloats / floats
+      let fitting = grain == 6 ? max(12, most / 12 * 12) : max(1, (most + grain - 1) / grain) * grain
       let share = (tiles + threads - 1) / threads
       self = .tiles(Self.equalBlocks(of: share, atMost: fitting, grain: grain))
     }
