@@ -25,14 +25,14 @@ struct PointRow<Columns: WinogradTile> {
   /// greater depths keep busier.
   static func isWorthwhile(depth: Int) -> Bool {
     let most = CacheSize.isBeforeSlowThirdLevel || Columns.side == 8 ? 64 : 128
-    return SIMD16<Float>.areWide && [4, 5, 6, 8].contains(Columns.side) && depth <= most
+    return SIMD16<Float>.areWide && 4...8 ~= Columns.side && kept <= Columns.outputs && depth <= most
   }
 
   /// Tiles whose sums registers hold. Of a part of v as many are read even where fewer are left.
   static var tilesAtOnce: Int { 8 }
 
-  /// The last two or three points, whose products are transformed with those of the others, which are kept where outputs will be:
-  /// there are no fewer outputs.
+  /// The last two or three points, whose products are transformed with those of the others. These are kept where outputs will be, so
+  /// that there may be no more of them.
   @inline(__always)
   private static var last: Int { Columns.side % 3 == 0 ? 3 : 2 }
   @inline(__always)
@@ -40,58 +40,48 @@ struct PointRow<Columns: WinogradTile> {
 
   /// outputs = A' (v u) along the row, for so many panels of output channels.
   func multiply(panels: Int, _ ahead: inout Lookahead) {
+    precondition(Self.kept <= Columns.outputs, "fewer outputs than products that are kept")
     for panel in 0..<panels { multiply(panel, &ahead) }
   }
 
   @inline(never)
   private func multiply(_ panel: Int, _ ahead: inout Lookahead) {
-    keep(panel, from: 0, points: min(Self.kept, 3), &ahead)
-    if Self.kept > 3 { keep(panel, from: 3, points: 3, &ahead) }
-    finish(panel, &ahead)
+    multiply(panel, from: 0, &ahead)
+    if Self.kept > 3 { multiply(panel, from: 3, &ahead) }
+    multiply(panel, from: Self.kept, &ahead)
   }
 
-  /// The sums of the next eight tiles.
+  /// Two or three points from one on: their products where outputs will be, or, of the last ones, the outputs. The tiles are written
+  /// out, since the compiler makes calls of closures, which registers cannot be handed to.
   @inline(__always)
-  private func sums(_ panel: Int, _ first: Int, from point: Int, points: Int, _ ahead: inout Lookahead) -> EightSums {
-    EightSums(
-      v.first + first * 16 + point * v.slice, slice: v.slice, part: inputPart,
-      u.first + panel * depth * 16 + point * u.slice, slice: u.slice, depth: depth, points: points, &ahead)
-  }
-
-  /// Products of two or three points, where outputs will be. The tiles are written out here and below, since the compiler makes
-  /// calls of closures, which registers cannot be handed to.
-  @inline(__always)
-  private func keep(_ panel: Int, from point: Int, points: Int, _ ahead: inout Lookahead) {
-    let (outputs, slice, row) = (outputs + panel * 16 + point * slice, slice, row)
+  private func multiply(_ panel: Int, from point: Int, _ ahead: inout Lookahead) {
+    let (outputs, slice, row) = (outputs + panel * 16, slice, row)
+    let points = point == Self.kept ? Self.last : min(3, Self.kept - point)
     for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
-      let sums = sums(panel, first, from: point, points: points, &ahead)
+      let sums = EightSums(
+        v.first + first * 16 + point * v.slice, slice: v.slice, part: inputPart,
+        u.first + panel * depth * 16 + point * u.slice, slice: u.slice, depth: depth, points: points, &ahead)
       let (left, target) = (tiles - first, outputs + first * row)
-      sums.store(points, 0, target, slice)
-      if left > 1 { sums.store(points, 1, target + row, slice) }
-      if left > 2 { sums.store(points, 2, target + 2 * row, slice) }
-      if left > 3 { sums.store(points, 3, target + 3 * row, slice) }
-      if left > 4 { sums.store(points, 4, target + 4 * row, slice) }
-      if left > 5 { sums.store(points, 5, target + 5 * row, slice) }
-      if left > 6 { sums.store(points, 6, target + 6 * row, slice) }
-      if left > 7 { sums.store(points, 7, target + 7 * row, slice) }
+      Self.put(sums, point, points, 0, target, slice)
+      if left > 1 { Self.put(sums, point, points, 1, target + row, slice) }
+      if left > 2 { Self.put(sums, point, points, 2, target + 2 * row, slice) }
+      if left > 3 { Self.put(sums, point, points, 3, target + 3 * row, slice) }
+      if left > 4 { Self.put(sums, point, points, 4, target + 4 * row, slice) }
+      if left > 5 { Self.put(sums, point, points, 5, target + 5 * row, slice) }
+      if left > 6 { Self.put(sums, point, points, 6, target + 6 * row, slice) }
+      if left > 7 { Self.put(sums, point, points, 7, target + 7 * row, slice) }
     }
   }
 
-  /// The last points' products and the outputs.
+  /// A tile's sums of points that are kept, or its outputs.
   @inline(__always)
-  private func finish(_ panel: Int, _ ahead: inout Lookahead) {
-    let (outputs, slice, row) = (outputs + panel * 16, slice, row)
-    for first in stride(from: 0, to: tiles, by: Self.tilesAtOnce) {
-      let sums = sums(panel, first, from: Self.kept, points: Self.last, &ahead)
-      let (left, target) = (tiles - first, outputs + first * row)
-      Self.finish(sums, 0, target, slice)
-      if left > 1 { Self.finish(sums, 1, target + row, slice) }
-      if left > 2 { Self.finish(sums, 2, target + 2 * row, slice) }
-      if left > 3 { Self.finish(sums, 3, target + 3 * row, slice) }
-      if left > 4 { Self.finish(sums, 4, target + 4 * row, slice) }
-      if left > 5 { Self.finish(sums, 5, target + 5 * row, slice) }
-      if left > 6 { Self.finish(sums, 6, target + 6 * row, slice) }
-      if left > 7 { Self.finish(sums, 7, target + 7 * row, slice) }
+  private static func put(
+    _ sums: EightSums, _ point: Int, _ points: Int, _ tile: Int, _ target: UnsafeMutablePointer<Float>, _ slice: Int
+  ) {
+    if point == kept {
+      finish(sums, tile, target, slice)
+    } else {
+      sums.store(points, tile, target + point * slice, slice)
     }
   }
 

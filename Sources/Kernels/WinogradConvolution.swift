@@ -21,7 +21,7 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// its products. A row of a few panels stays in the second-level cache, which all of their points would leave, and what the
   /// ranks of a processor share is left to the maps. Each row reads the taps again, which are gathered for it.
   private let filterPoints: Int
-  /// Whether products are transformed along a row of points before they leave the registers.
+  /// Whether products are transformed along a row of points before they leave the first-level cache; see `PointRow`.
   private let finishesRows: Bool
   /// Distances from a point's matrix, or a finished row's column, to the next one's.
   private let productSlice, filterSlice: Int
