@@ -1,24 +1,39 @@
+/// What is added to a normalised map: another map, or relu?(map * scale + shift), made as it is added.
+public struct Residual {
+  let map: UnsafePointer<Float>
+  let affine: ChannelAffine?
+  let relu: Bool
+
+  public init(_ map: UnsafePointer<Float>, affine: ChannelAffine? = nil, relu: Bool = false) {
+    (self.map, self.affine, self.relu) = (map, affine, relu)
+  }
+}
+
 /// The elementwise halves of a normalisation over channels: they read their input once and write their output once,
 /// with the residual sum and the ReLU joined in. All maps are [rows x channels].
 public enum ChannelNormalize {
-  /// output = relu?(x * scale + shift (+ residual)). `output` may be `x`.
+  /// output = relu?(x * scale + shift (+ residual)). `output` may be `x` or the residual's map.
   public static func forward(
-    _ x: UnsafePointer<Float>, affine: ChannelAffine, residual: UnsafePointer<Float>?, relu: Bool,
+    _ x: UnsafePointer<Float>, affine: ChannelAffine, residual: Residual?, relu: Bool,
     output: UnsafeMutablePointer<Float>, rows: Int, channels: Int, team: ThreadTeam
   ) {
     team.split(rows, grain: 16) { range in
       @inline(__always)
-      func run(adds: Bool, relu: Bool) {
-        NormalizeForward(
-          x: x, affine: affine, residual: residual ?? x, adds: adds, relu: relu, output: output, channels: channels
-        ).run(range)
+      func run(_ adds: NormalizeForward.Adds) {
+        @inline(__always)
+        func run(relu: Bool) {
+          NormalizeForward(
+            x: x, affine: affine, residual: residual?.map ?? x, residualAffine: residual?.affine ?? affine, adds: adds,
+            relu: relu, output: output, channels: channels
+          ).run(range)
+        }
+        if relu { run(relu: true) } else { run(relu: false) }
       }
       // A loop of its own for each case, without a question inside.
-      switch (residual != nil, relu) {
-      case (true, true): run(adds: true, relu: true)
-      case (true, false): run(adds: true, relu: false)
-      case (false, true): run(adds: false, relu: true)
-      case (false, false): run(adds: false, relu: false)
+      switch residual {
+      case nil: run(.nothing)
+      case let residual? where residual.affine == nil: run(.map)
+      case let residual?: if residual.relu { run(.activation) } else { run(.normalized) }
       }
     }
   }
@@ -83,10 +98,14 @@ extension NormalizePass {
 }
 
 private struct NormalizeForward: NormalizePass {
+  enum Adds { case nothing, map, normalized, activation }
+
   let x: UnsafePointer<Float>
   let affine: ChannelAffine
   let residual: UnsafePointer<Float>
-  let adds, relu: Bool
+  let residualAffine: ChannelAffine
+  let adds: Adds
+  let relu: Bool
   let output: UnsafeMutablePointer<Float>
   let channels: Int
   private let furtherOn = FurtherOn()
@@ -94,13 +113,18 @@ private struct NormalizeForward: NormalizePass {
   @inline(__always)
   func apply<V: ChannelVector>(_: V.Type, _ rows: Range<Int>, _ channel: Int) {
     let (scale, shift) = (V.load(affine.scale + channel), V.load(affine.shift + channel))
+    let other = (scale: V.load(residualAffine.scale + channel), shift: V.load(residualAffine.shift + channel))
     for r in rows {
       let at = r * channels + channel
       furtherOn.ask(V.self, x + at)
-      if adds { furtherOn.ask(V.self, residual + at) }
+      if adds != .nothing { furtherOn.ask(V.self, residual + at) }
       furtherOn.ask(V.self, output + at)
       var value = shift.addingProduct(V.load(x + at), scale)
-      if adds { value = value + V.load(residual + at) }
+      if adds != .nothing {
+        var added = V.load(residual + at)
+        if adds != .map { added = other.shift.addingProduct(added, other.scale) }
+        value = value + (adds == .activation ? added.rectified : added)
+      }
       if relu { value = value.rectified }
       value.store(output + at)
     }
@@ -110,7 +134,13 @@ private struct NormalizeForward: NormalizePass {
   func apply(_ row: Int, _ channel: Int) {
     let at = row * channels + channel
     var value = affine.shift[channel].addingProduct(x[at], affine.scale[channel])
-    if adds { value += residual[at] }
+    if adds != .nothing {
+      var added = residual[at]
+      if adds != .map {
+        added = residualAffine.shift[channel].addingProduct(added, residualAffine.scale[channel])
+      }
+      value += adds == .activation && added <= 0 ? 0 : added
+    }
     output[at] = relu && value <= 0 ? 0 : value
   }
 }

@@ -14,7 +14,7 @@ public struct InputActivation: @unchecked Sendable {
   }
 
   @inline(__always)
-  func affine(ofImage image: Int) -> ChannelAffine { affines[(firstImage + image) / imagesPerAffine] }
+  public func affine(ofImage image: Int) -> ChannelAffine { affines[(firstImage + image) / imagesPerAffine] }
 }
 
 /// A vector of channels of an `InputActivation`; the same operations as `ChannelNormalize.forward`, so the same bits.

@@ -162,13 +162,14 @@ package final class BatchNorm: Normalization {
   }
 
   package func apply(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    _ x: UnsafePointer<Float>, residual: Shortcut?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     eachSegment(images, appliedRows) { segment, rows in
       let at = rows.lowerBound * channels
       ChannelNormalize.forward(
-        x + at, affine: affine(segment), residual: residual.map { $0 + at }, relu: relu,
+        x + at, affine: affine(segment),
+        residual: residual.map { $0.residual(from: at, ofImage: rows.lowerBound / appliedRows) }, relu: relu,
         output: output + (at - images.lowerBound * appliedRows * channels), rows: rows.count, channels: channels,
         team: team)
     }

@@ -129,9 +129,25 @@ package final class ConvolutionNorm {
     try context.clock.measure(.norm) { try norm.settle(weights: weights) }
   }
 
+  /// relu?(norm(convolution(input))) of the last forward pass as what a block adds, made as it is added; nil where its readers
+  /// cannot. Waits for other ranks now.
+  func shortcut(relu: Bool, weights: Weights) throws -> Shortcut? {
+    try settle(weights)
+    return Shortcut(norm, normalized.pointer, relu: relu)
+  }
+
+  /// Whether both passes over a unit's activation compute it as they read.
+  func reads(activationOf unit: ConvolutionNorm) -> Bool {
+    unit.norm.activation(from: 0) != nil && convolution.activatesForward
+      && (!context.keepsActivations || convolution.activatesFilterGradient)
+  }
+
+  /// Where what is normalised lies.
+  var normalizedMap: UnsafeMutablePointer<Float> { normalized.pointer }
+
   /// output = relu?(norm(convolution(input)) (+ residual)) of the last forward pass, pooled behind a stem.
   package func normalize(
-    residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights
+    residual: Shortcut?, relu: Bool, output: UnsafeMutablePointer<Float>, images: Int, weights: Weights
   ) throws {
     let map = try normalizing(residual: residual, relu: relu, output: output, weights: weights)
     context.clock.measure(.norm) { _ = map.whole(images, team: context.team) }
@@ -139,7 +155,7 @@ package final class ConvolutionNorm {
 
   /// The same as a map that its first reader has made, a few images at a time. Waits for other ranks now.
   func normalizing(
-    residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>, weights: Weights
+    residual: Shortcut?, relu: Bool, output: UnsafeMutablePointer<Float>, weights: Weights
   ) throws -> UnitInput {
     try settle(weights)
     return .made(
@@ -313,7 +329,7 @@ package final class ConvolutionNorm {
 package struct NormalizedMap {
   fileprivate let norm: any Normalization
   fileprivate let sum: UnsafePointer<Float>
-  fileprivate let residual: UnsafePointer<Float>?
+  fileprivate let residual: Shortcut?
   fileprivate let relu: Bool
   fileprivate let output: UnsafeMutablePointer<Float>
   fileprivate let imageFloats: Int
@@ -334,7 +350,12 @@ package enum UnitInput {
   /// relu(norm(...)) of another unit's last forward pass, which is nowhere written as a whole.
   case activation(ConvolutionNorm)
 
-  fileprivate var isActivation: Bool { if case .activation = self { true } else { false } }
+  var isActivation: Bool { if case .activation = self { true } else { false } }
+
+  /// Where the map lies, or what an activation is made of.
+  var place: UnsafePointer<Float> {
+    if case .activation(let unit) = self { UnsafePointer(unit.normalizedMap) } else { map }
+  }
 
   /// Has all of a map made at once, for readers of another kind.
   package func whole(_ images: Int, team: ThreadTeam) -> UnsafePointer<Float> {

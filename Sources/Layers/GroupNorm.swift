@@ -76,13 +76,14 @@ package final class GroupNorm: Normalization {
   package func settle(weights: Weights) {}
 
   package func apply(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    _ x: UnsafePointer<Float>, residual: Shortcut?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     let size = appliedRows * channels
     eachImage(images, team) { image in
       ChannelNormalize.forward(
-        x + image * size, affine: affine(image), residual: residual.map { $0 + image * size }, relu: relu,
+        x + image * size, affine: affine(image),
+        residual: residual.map { $0.residual(from: image * size, ofImage: image) }, relu: relu,
         output: output + (image - images.lowerBound) * size, rows: appliedRows, channels: channels, team: .alone)
     }
   }

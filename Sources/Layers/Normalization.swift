@@ -1,5 +1,30 @@
 import Kernels
 
+/// What a block adds to its last unit's output before the ReLU: a map, or another norm's output, made as it is added.
+package struct Shortcut {
+  private let map: UnsafePointer<Float>
+  private let normalization: (affines: InputActivation, relu: Bool)?
+
+  package init(_ map: UnsafePointer<Float>) { (self.map, normalization) = (map, nil) }
+
+  /// relu?(norm(x)) of a norm that is settled, if it is one that its readers can compute.
+  init?(_ norm: any Normalization, _ x: UnsafePointer<Float>, relu: Bool) {
+    guard let affines = norm.activation(from: 0) else { return nil }
+    (map, normalization) = (x, (affines, relu))
+  }
+
+  /// From an offset in floats on, where an image's rows lie.
+  func residual(from offset: Int, ofImage image: Int) -> Residual {
+    Residual(map + offset, affine: normalization?.affines.affine(ofImage: image), relu: normalization?.relu ?? false)
+  }
+
+  /// The map, of a norm that no reader can compute, as those of one network are all alike.
+  var written: UnsafePointer<Float> {
+    precondition(normalization == nil, "a shortcut through another kind of norm")
+    return map
+  }
+}
+
 /// A normalisation between a convolution or linear layer and its ReLU, with the residual sum and ReLU joined in.
 ///
 /// Maps are [images * rowsPerImage x channels]; a head has one row an image. Where a max-pooling comes before `apply`, what is
@@ -26,7 +51,7 @@ package protocol Normalization: AnyObject {
   /// output = relu?(norm(x) (+ residual)) for some images of the maps x and residual; output begins with the first of
   /// the range. Activations are computed again in the backward pass rather than kept.
   func apply(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    _ x: UnsafePointer<Float>, residual: Shortcut?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights, team: ThreadTeam)
 
   /// relu(norm(x)) as a convolution can compute it from x, of the images from one on; nil where it cannot.
@@ -128,12 +153,12 @@ package final class NoNorm: Normalization {
   package func settle(weights: Weights) {}
 
   package func apply(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    _ x: UnsafePointer<Float>, residual: Shortcut?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     let first = images.lowerBound * appliedFloats
     ChannelNormalize.passThrough(
-      x + first, residual: residual.map { $0 + first }, relu: relu, output: output,
+      x + first, residual: residual.map { $0.written + first }, relu: relu, output: output,
       count: images.count * appliedFloats, team: team)
   }
 

@@ -42,7 +42,8 @@ public final class ResNet {
   public let shape: EncoderShape
   private let context: NetworkContext
   private let stem: ConvolutionNorm
-  private let stemOutput: Scratch
+  /// Nil where the first block makes the activation as it reads.
+  private let stemOutput: Scratch?
   private let blocks: [ResidualBlock]
   private let features: Scratch
   private let finalArea: Int
@@ -59,11 +60,10 @@ public final class ResNet {
     let stemShape = shape.stemConvolution(images: images)
     stem = ConvolutionNorm(
       convolution: name + "conv1", norm: name + "bn1", shape.norm, standardized: shape.standardizesWeights,
-      shape: stemShape, pools: shape.stem.pools, sharedAs: .convolution2, plan: plan, context: context)
+      shape: stemShape, pools: shape.stem.pools, sharedAs: .output0, plan: plan, context: context)
     var (height, width) = (stemShape.outputHeight, stemShape.outputWidth)
     if shape.stem.pools { (height, width) = (Pooling.pooledSize(height), Pooling.pooledSize(width)) }
     let stemFloats = images * height * width * shape.width
-    stemOutput = context.map(stemFloats, otherwise: .output0)
     var made: [ResidualBlock] = []
     var channels = shape.width
     for (stage, count) in shape.blocks.enumerated() {
@@ -77,6 +77,8 @@ public final class ResNet {
       }
     }
     blocks = made
+    // In a network that keeps nothing over what it is made of.
+    stemOutput = made[0].reads(activationOf: stem) ? nil : context.map(stemFloats, otherwise: .output0)
     finalArea = height * width
     finalChannels = channels
     features = Scratch()
@@ -85,6 +87,9 @@ public final class ResNet {
       for role in [SharedMaps.Role.gradient0, .gradient1] { _ = context.shared(role, stemFloats) }
     }
   }
+
+  /// Whether the first block reads a map that the stem's activation was written to.
+  package var writesStemOutput: Bool { stemOutput != nil }
 
   /// Every convolution, the stem's first.
   var convolutions: [ConvolutionShape] { [stem.shape] + blocks.flatMap(\.convolutions) }
@@ -106,10 +111,13 @@ public final class ResNet {
     }
     guard place == 0 else { return try blocks[block].forward(part: place, images: images, weights: weights) }
     let source =
-      try block == 0
-      ? stem.normalizing(residual: nil, relu: true, output: stemOutput.pointer, weights: weights)
-      : blocks[block - 1].finishForward(images: images, weights: weights)
+      try block == 0 ? stemOutput(weights) : blocks[block - 1].finishForward(images: images, weights: weights)
     try blocks[block].forward(source, images: images, weights: weights)
+  }
+
+  private func stemOutput(_ weights: Weights) throws -> UnitInput {
+    guard let stemOutput else { return .activation(stem) }
+    return try stem.normalizing(residual: nil, relu: true, output: stemOutput.pointer, weights: weights)
   }
 
   /// After all parts: the features [images x features], which live until the next pass.

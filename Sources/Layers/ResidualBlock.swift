@@ -13,7 +13,9 @@ package final class ResidualBlock {
   /// The block's own map, or where nothing is kept two that all blocks share.
   private let output: [Scratch]
   private let firstOffset: Int
-  private var input: UnsafePointer<Float>?
+  /// What the last forward pass took, for the shortcut and for the first unit's filter gradient: a map, or an activation that is
+  /// nowhere written.
+  private var input: UnitInput?
   private var kept: UnsafeMutablePointer<Float>?
 
   /// - Parameter channels: of the block's inner units; a bottleneck's output has four times as many.
@@ -78,12 +80,18 @@ package final class ResidualBlock {
   /// The parts of a forward pass, between which other ranks need not be waited for.
   package var forwardParts: Int { units.count }
 
+  /// Whether the block can take a unit's activation that is nowhere written.
+  func reads(activationOf unit: ConvolutionNorm) -> Bool {
+    downsample == nil && units[0].reads(activationOf: unit)
+  }
+
   /// The first part, which takes the block's input.
   package func forward(_ input: UnitInput, images: Int, weights: Weights) throws {
-    self.input = input.map
+    let later = input.isActivation ? input : .map(input.map)
+    self.input = later
     // The first to read it has it made.
     try downsample?.forward(input, images: images, weights: weights)
-    try units[0].forward(downsample == nil ? input : .map(input.map), images: images, weights: weights)
+    try units[0].forward(downsample == nil ? input : later, images: images, weights: weights)
   }
 
   /// A later part, which needs what the one before it started on with the other ranks.
@@ -96,18 +104,27 @@ package final class ResidualBlock {
   /// until the next block's is made.
   package func finishForward(images: Int, weights: Weights) throws -> UnitInput {
     guard let input else { preconditionFailure("the end of a forward pass before its beginning") }
-    let inputsPlace = output.firstIndex { UnsafePointer($0.pointer) == input }
-    var shortcut = input
-    let target: UnsafeMutablePointer<Float>
-    if let downsample {
-      target = output[inputsPlace == 0 ? 1 : 0].pointer
-      try downsample.normalize(residual: nil, relu: false, output: target, images: images, weights: weights)
-      shortcut = UnsafePointer(target)
-    } else {
-      target = output[inputsPlace ?? 0].pointer
-    }
+    let inputsPlace = output.firstIndex { UnsafePointer($0.pointer) == input.place }
+    let target = output[downsample == nil ? inputsPlace ?? 0 : inputsPlace == 0 ? 1 : 0].pointer
     kept = target
-    return try units[units.count - 1].normalizing(residual: shortcut, relu: true, output: target, weights: weights)
+    return try units[units.count - 1].normalizing(
+      residual: shortcut(input, projectedTo: target, images, weights), relu: true, output: target, weights: weights)
+  }
+
+  /// The input or its projection, which is written to `target` where it cannot be made as it is added.
+  private func shortcut(
+    _ input: UnitInput, projectedTo target: UnsafeMutablePointer<Float>, _ images: Int, _ weights: Weights
+  ) throws -> Shortcut {
+    guard let downsample else {
+      guard case .activation(let unit) = input else { return Shortcut(input.map) }
+      guard let activation = try unit.shortcut(relu: true, weights: weights) else {
+        preconditionFailure("an activation that its readers cannot compute")
+      }
+      return activation
+    }
+    if let projection = try downsample.shortcut(relu: false, weights: weights) { return projection }
+    try downsample.normalize(residual: nil, relu: false, output: target, images: images, weights: weights)
+    return Shortcut(UnsafePointer(target))
   }
 
   /// Begins the backward pass: what takes in the gradient of the output.
@@ -158,8 +175,8 @@ package final class ResidualBlock {
       gradient, mask: .none, sumGradient: gradient, inputGradient: inputGradient, accumulate: true, images: images,
       weights: weights, taker: below)
     try whenComplete()
-    units[0].backwardFilter(sumGradient, input: .map(input), images: images, weights: weights)
-    downsample?.backwardFilter(gradient, input: .map(input), images: images, weights: weights)
+    units[0].backwardFilter(sumGradient, input: input, images: images, weights: weights)
+    downsample?.backwardFilter(gradient, input: input, images: images, weights: weights)
     try context.gradientsReady?(firstOffset)
     return inputGradient
   }

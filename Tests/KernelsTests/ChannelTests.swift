@@ -78,8 +78,8 @@ final class ChannelTests: XCTestCase {
         affine.with { affine in
           residual.withUnsafeBufferPointer { residual in
             ChannelNormalize.forward(
-              x, affine: affine, residual: adds ? residual.baseAddress : nil, relu: relu, output: &output, rows: rows,
-              channels: channels, team: team)
+              x, affine: affine, residual: adds ? Residual(residual.baseAddress!) : nil, relu: relu, output: &output,
+              rows: rows, channels: channels, team: team)
           }
         }
         let wanted = x.indices.map { i in
@@ -161,6 +161,40 @@ final class ChannelTests: XCTestCase {
             output: output.pointer, rows: rows, channels: channels, team: team)
         }
         XCTAssertLessThan(Noise.relativeError(output, wanted), 1e-6, "\(rows) x \(channels)")
+      }
+    }
+  }
+
+  /// A residual that is itself normalised, with and without a ReLU, has the bits of one that was written before; also where the output
+  /// lies over it, as in a network that keeps nothing.
+  func testResidualsMadeAsTheyAreAdded() {
+    forEachSize { rows, channels, team in
+      var (affine, other) = (Affine(channels), Affine(channels))
+      other.scale = Noise.floats(channels, seed: 21)
+      other.shift = Noise.floats(channels, seed: 22)
+      let x = Noise.floats(rows * channels, seed: 23)
+      let source = Noise.floats(rows * channels, seed: 24)
+      for (outer, inner) in [(false, false), (false, true), (true, false), (true, true)] {
+        var (wanted, made, written) = (x, source, source)
+        affine.with { affine in
+          other.with { other in
+            ChannelNormalize.forward(
+              source, affine: other, residual: nil, relu: inner, output: &written, rows: rows, channels: channels,
+              team: team)
+            written.withUnsafeBufferPointer {
+              ChannelNormalize.forward(
+                x, affine: affine, residual: Residual($0.baseAddress!), relu: outer, output: &wanted, rows: rows,
+                channels: channels, team: team)
+            }
+            made.withUnsafeMutableBufferPointer {
+              let place = $0.baseAddress!
+              ChannelNormalize.forward(
+                x, affine: affine, residual: Residual(place, affine: other, relu: inner), relu: outer, output: place,
+                rows: rows, channels: channels, team: team)
+            }
+          }
+        }
+        XCTAssertEqual(made, wanted, "\(rows) x \(channels), ReLU \(outer), of the residual \(inner)")
       }
     }
   }

@@ -59,8 +59,39 @@ final class PiecesTests: XCTestCase {
     }
   }
 
-  private func rig(_ shape: EncoderShape, images: Int, threads: Int) throws -> LayerRig<ResNet> {
-    let rig = LayerRig(imagesPerView: images, scope: try ghosts(ghost), threads: threads) { plan, context in
+  /// Between the stem and the first block there is a map only where it is too large to be made in reading. A batch that has none
+  /// gives what the same images give in one that has, forward, backward, in a network that keeps nothing and in evaluation.
+  func testAStemsActivationThatIsNowhereWritten() throws {
+    let shape = EncoderShape(kind: .resnet10, width: 32, stem: .cifar, imageSize: 64, norm: .bn)
+    let (image, features) = (64 * 64 * 3, shape.features)
+    let (input, dy) = (noise(ghost * count * image, 5), noise(ghost * count * features, 6))
+    let (written, read) = (try rig(shape, images: ghost * count, threads: 1), try rig(shape, images: ghost, threads: 1))
+    XCTAssertTrue(written.layer.writesStemOutput)
+    XCTAssertFalse(read.layer.writesStemOutput)
+    let lean = try rig(shape, images: ghost, threads: 1, keeps: false)
+    XCTAssertFalse(lean.layer.writesStemOutput)
+    let wanted = try written.forward(input, images: ghost * count)
+    for index in 0..<count {
+      let own = Array(input[index * ghost * image..<(index + 1) * ghost * image])
+      let range = index * ghost * features..<(index + 1) * ghost * features
+      let output = try read.pass(own, outputGradient: Array(dy[range]))
+      assertClose(output, Array(wanted[range]), within: 1e-5, "images from \(index * ghost) on")
+      XCTAssertEqual(try lean.forward(own, images: ghost), output, "in a network that keeps nothing")
+    }
+    for net in [written, read, lean] { net.context.phase = .evaluation }
+    let running = try written.forward(Array(input[..<(ghost * image)]), images: ghost)
+    let alone = try rig(shape, images: ghost, threads: 1)
+    alone.store.running.pointer.update(from: written.store.running.pointer, count: written.store.running.count)
+    alone.context.phase = .evaluation
+    XCTAssertFalse(alone.layer.writesStemOutput)
+    assertClose(
+      try alone.forward(Array(input[..<(ghost * image)]), images: ghost), running, within: 1e-5, "in evaluation")
+  }
+
+  private func rig(_ shape: EncoderShape, images: Int, threads: Int, keeps: Bool = true) throws -> LayerRig<ResNet> {
+    let rig = LayerRig(
+      imagesPerView: images, scope: try ghosts(ghost), threads: threads, keepsActivations: keeps
+    ) { plan, context in
       ResNet("", shape: shape, plan: plan, context: context)
     }
     rig.store.initialize(seed: 3)

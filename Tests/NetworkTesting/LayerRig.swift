@@ -47,7 +47,8 @@ extension LayerRig where Layer == any Normalization {
     let shortcut = residual.map { AlignedBuffer($0) }
     defer { withExtendedLifetime((output, shortcut)) {} }
     try layer.forward(
-      input.pointer, residual: shortcut.map { UnsafePointer($0.pointer) }, relu: relu != nil, output: output.pointer,
+      input.pointer, residual: shortcut.map { Shortcut(UnsafePointer($0.pointer)) }, relu: relu != nil,
+      output: output.pointer,
       images: images, weights: weights, team: context.team)
     let gradient = AlignedBuffer(outputGradient)
     defer { withExtendedLifetime(gradient) {} }
@@ -142,7 +143,7 @@ extension LayerRig where Layer == ResNet {
 extension Normalization {
   /// All of it at once: output = relu?(norm(x) (+ residual)).
   package func forward(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
+    _ x: UnsafePointer<Float>, residual: Shortcut?, relu: Bool, output: UnsafeMutablePointer<Float>,
     images: Int, weights: Weights, team: ThreadTeam
   ) throws {
     observe(x, images: images, team: team)

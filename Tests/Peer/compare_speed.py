@@ -30,6 +30,7 @@ CASES = {
 
 
 OPENBLAS_CORE = None
+LAYOUTS = {True: "channels last", False: "channels first"}
 
 
 def environment():
@@ -61,18 +62,23 @@ def peer(flags, batch, ranks, threads, steps, channels_last):
 
 
 def against_peer(name, case, binary, rounds):
-    speed, memory, work = [], [], []
+    """A round is a run of each of PyTorch's layouts and after each a run of byol-dist, whose ratio is taken. The layout that is the
+    faster in the median of all rounds counts: the faster one in each round would be the one whose minute was the quieter."""
+    ratios, rates, memory, work = {True: [], False: []}, {True: [], False: []}, {True: [], False: []}, []
     for _ in range(rounds):
-        runs = [peer(case["peer"], case["batch"], case["ranks"], case["threads"], case["steps"], c) for c in (True, False)]
-        best = max(runs, key=lambda r: r["rate"])
-        mine = own(binary, case["own"], case["batch"], case["ranks"], case["threads"], case["steps"])
-        speed.append(mine["images_per_second"] / best["rate"])
-        memory.append(mine["peak_rss_bytes"] / best["bytes"])
-        work.append(mine["convolution_gflops"] / mine["sgemm_gflops"])
-        print(f"  {name}: PyTorch {best['rate']:.1f} images/s {best['bytes'] / 1e6:.0f} MB, byol-dist "
-              f"{mine['images_per_second']:.1f} images/s {mine['peak_rss_bytes'] / 1e6:.0f} MB", flush=True)
-    print(f"{name}: {statistics.median(speed):.2f}x images/s, {statistics.median(memory):.2f} of the memory, "
-          f"convolution work over sgemm ({mine['sgemm_core']}) {statistics.median(work):.2f}", flush=True)
+        for channels_last in (True, False):
+            theirs = peer(case["peer"], case["batch"], case["ranks"], case["threads"], case["steps"], channels_last)
+            mine = own(binary, case["own"], case["batch"], case["ranks"], case["threads"], case["steps"])
+            ratios[channels_last].append(mine["images_per_second"] / theirs["rate"])
+            rates[channels_last].append(theirs["rate"])
+            memory[channels_last].append(mine["peak_rss_bytes"] / theirs["bytes"])
+            work.append(mine["convolution_gflops"] / mine["sgemm_gflops"])
+            print(f"  {name}: PyTorch {LAYOUTS[channels_last]} {theirs['rate']:.1f} images/s {theirs['bytes'] / 1e6:.0f} MB, "
+                  f"byol-dist {mine['images_per_second']:.1f} images/s {mine['peak_rss_bytes'] / 1e6:.0f} MB", flush=True)
+    faster = max(rates, key=lambda layout: statistics.median(rates[layout]))
+    print(f"{name}: {statistics.median(ratios[faster]):.2f}x images/s of PyTorch {LAYOUTS[faster]} (the other layout "
+          f"{statistics.median(ratios[not faster]):.2f}x), {statistics.median(memory[faster]):.2f} of the memory, convolution work "
+          f"over sgemm ({mine['sgemm_core']}) {statistics.median(work):.2f}", flush=True)
 
 
 def in_turn(name, a, b, binary, rounds, figure):
