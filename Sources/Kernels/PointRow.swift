@@ -26,6 +26,7 @@ struct PointRow<Columns: WinogradTile> {
   static func isWorthwhile(depth: Int) -> Bool {
     let most = CacheSize.isBeforeSlowThirdLevel || Columns.side == 8 ? 64 : 128
     return SIMD16<Float>.areWide && 4...8 ~= Columns.side && kept <= Columns.outputs && depth <= most
+      && depth % EightSums.depthAtOnce == 0
   }
 
   /// Tiles whose sums registers hold. Of a part of v as many are read even where fewer are left.
@@ -41,6 +42,7 @@ struct PointRow<Columns: WinogradTile> {
   /// outputs = A' (v u) along the row, for so many panels of output channels.
   func multiply(panels: Int, _ ahead: inout Lookahead) {
     precondition(Self.kept <= Columns.outputs, "fewer outputs than products that are kept")
+    precondition(depth % EightSums.depthAtOnce == 0, "\(depth) channels are not whole steps")
     for panel in 0..<panels { multiply(panel, &ahead) }
   }
 
@@ -109,7 +111,8 @@ struct PointRow<Columns: WinogradTile> {
 private struct EightSums {
   private var p0, p1, p2: PointSums
 
-  private static var depthAtOnce: Int { Lookahead.depth(rows: 24, columns: 16) }
+  /// Channels between two calls of `Lookahead.ask`, which are written out.
+  static var depthAtOnce: Int { 8 }
 
   /// v[point][16 channels][tile][16] u[point][k][16].
   /// - Parameters:
@@ -121,23 +124,28 @@ private struct EightSums {
     points: Int, _ ahead: inout Lookahead
   ) {
     (p0, p1, p2) = (.zero, .zero, .zero)
-    var b = u
-    // Loops that run once at least: sums that a loop might not change would be moved through memory.
-    var done = 0
+    // A loop that runs once at least: sums that a loop might not change would be moved through memory.
+    var (b, done) = (u, 0)
     repeat {
-      var a0 = v + (done / 16 * part + done % 16)
-      var (a1, a2) = (a0 + slice, a0 + 2 * slice)
-      var left = min(depth - done, Self.depthAtOnce)
-      repeat {
-        p0.add(a0, b)
-        p1.add(a1, b + filterSlice)
-        if points > 2 { p2.add(a2, b + 2 * filterSlice) }
-        // Pointers that the compiler may not make others of, most of which it would read from memory.
-        (a0, a1) = (cvector_opaque(a0 + 1), cvector_opaque(a1 + 1))
-        if points > 2 { a2 = cvector_opaque(a2 + 1) }
-        b = cvector_opaque(b + 16)
-        left -= 1
-      } while left > 0
+      // Pointers that the compiler may not make others of, most of which it would read from memory.
+      let a0 = cvector_opaque(v + (done / 16 * part + done % 16))
+      let (a1, a2) = (cvector_opaque(a0 + slice), cvector_opaque(a0 + 2 * slice))
+      @inline(__always)
+      func add(_ k: Int) {
+        p0.add(a0 + k, b + k * 16)
+        p1.add(a1 + k, b + (filterSlice + k * 16))
+        if points > 2 { p2.add(a2 + k, b + (2 * filterSlice + k * 16)) }
+      }
+      // Without a loop nothing is counted, and every distance is in an instruction.
+      add(0)
+      add(1)
+      add(2)
+      add(3)
+      add(4)
+      add(5)
+      add(6)
+      add(7)
+      b = cvector_opaque(b + Self.depthAtOnce * 16)
       ahead.ask()
       done += Self.depthAtOnce
     } while done < depth
