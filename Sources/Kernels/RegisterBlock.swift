@@ -91,6 +91,9 @@ protocol LeftFactor {
   /// tile += as many rows as it has from one on, all of them there, k in a range, times b.
   func add<Columns: TileColumns>(
     to tile: inout TallRegisterRows<Columns>, from row: Int, _ k: Range<Int>, _ b: PackedPanels)
+  /// The same for fours of k from one on.
+  func add<Columns: TileColumns>(
+    fours: Int, to tile: inout TallRegisterRows<Columns>, from row: Int, k: Int, _ b: PackedPanels)
   /// tile += as many rows as it has from one on, k in a range, times b; where they are not whole, some may be missing.
   func add<Columns: TileColumns>(
     to tile: inout RegisterRows<Columns>, from row: Int, areWhole: Bool, _ k: Range<Int>, _ b: PackedPanels)
@@ -109,6 +112,11 @@ extension RegisterBlock {
     func add<Columns: TileColumns>(
       to tile: inout TallRegisterRows<Columns>, from row: Int, _ k: Range<Int>, _ b: PackedPanels
     ) { tile.add(a + row * lda + k.lowerBound, lda: lda, b, k: k.count) }
+
+    @inline(__always)
+    func add<Columns: TileColumns>(
+      fours: Int, to tile: inout TallRegisterRows<Columns>, from row: Int, k: Int, _ b: PackedPanels
+    ) { tile.add(fours: fours, a + row * lda + k, lda: lda, b) }
 
     @inline(__always)
     func add<Columns: TileColumns>(
@@ -138,6 +146,11 @@ extension RegisterBlock {
     func add<Columns: TileColumns>(
       to tile: inout TallRegisterRows<Columns>, from row: Int, _ k: Range<Int>, _ b: PackedPanels
     ) { tile.addTransposed(a + row + k.lowerBound * lda, lda: lda, b, k: k.count) }
+
+    @inline(__always)
+    func add<Columns: TileColumns>(
+      fours: Int, to tile: inout TallRegisterRows<Columns>, from row: Int, k: Int, _ b: PackedPanels
+    ) { tile.addTransposed(fours: fours, a + row + k * lda, lda: lda, b) }
 
     @inline(__always)
     func add<Columns: TileColumns>(
@@ -236,10 +249,16 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
     var tile = TallRegisterRows<Columns>(height: height, c + row * ldc, distance: ldc, accumulate: accumulate)
     let depth = Lookahead.depth(rows: height, columns: Columns.lanes)
     var k = 0
-    while k < left.k {
-      left.add(to: &tile, from: row, k..<min(k + depth, left.k), b.from(row: k))
+    if k + depth <= left.k {
+      repeat {
+        left.add(fours: depth / 4, to: &tile, from: row, k: k, b.from(row: k))
+        ahead.ask()
+        k += depth
+      } while k + depth <= left.k
+    }
+    if k < left.k {
+      left.add(to: &tile, from: row, k..<left.k, b.from(row: k))
       ahead.ask()
-      k += depth
     }
     tile.store(c + row * ldc, distance: ldc)
   }

@@ -1,3 +1,5 @@
+internal import CVector
+
 /// Sixteen columns side by side: one register of AVX-512, whose tile of six rows then issues half the instructions, or two
 /// of AVX2. The widest columns of a tile are two panels with AVX-512. The numbers are the same.
 #if AVX512
@@ -237,6 +239,30 @@ struct RegisterRows<Columns: TileColumns> {
   }
 }
 
+/// Four steps of a loop over k written out, which count and move their pointers once.
+enum Fours {
+  /// Calls `step` with 0 to 3 and then `next`, `count` times and once at least: sums that a loop might not change would be moved
+  /// through memory.
+  @inline(__always)
+  static func each(_ count: Int, step: (Int) -> Void, next: () -> Void) {
+    var left = count
+    repeat {
+      step(0)
+      step(1)
+      step(2)
+      step(3)
+      next()
+      left -= 1
+    } while left > 0
+  }
+
+  /// Moves a pointer that the compiler may not make others of, as it would for each distance.
+  @inline(__always)
+  static func advance(_ pointer: inout UnsafePointer<Float>, _ floats: Int) {
+    pointer = cvector_opaque(pointer + floats)
+  }
+}
+
 /// Twelve or sixteen rows in registers of AVX-512, all of them there: those of two or three tiles, which share each row of b.
 /// The height is a constant as that of `RegisterRows` is.
 struct TallRegisterRows<Columns: TileColumns> {
@@ -269,6 +295,39 @@ struct TallRegisterRows<Columns: TileColumns> {
       a6 += 1
       a9 += 1
       panels += 16
+    }
+  }
+
+  /// The same for fours of k, one at least; see `Fours`.
+  @inline(__always)
+  mutating func add(fours: Int, _ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels) {
+    var (a0, a3, a6, a9) = (a, a + 3 * lda, a + 6 * lda, a + 9 * lda)
+    var panels = b.base
+    Fours.each(fours) { k in
+      let columns = Columns.load(panels: panels + k * 16, stride: b.stride)
+      upper.add(columns, a0[k], a0[lda + k], a0[2 * lda + k], a3[k], a3[lda + k], a3[2 * lda + k])
+      lower.add(columns, a6[k], a6[lda + k], a6[2 * lda + k], a9[k], a9[lda + k], a9[2 * lda + k])
+    } next: {
+      Fours.advance(&a0, 4)
+      Fours.advance(&a3, 4)
+      Fours.advance(&a6, 4)
+      Fours.advance(&a9, 4)
+      Fours.advance(&panels, 64)
+    }
+  }
+
+  /// self += a' b for fours of k, one at least, where a is stored k by k, as in `addTransposed`.
+  @inline(__always)
+  mutating func addTransposed(fours: Int, _ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels) {
+    var (a, panels) = (a, b.base)
+    Fours.each(fours) { k in
+      let columns = Columns.load(panels: panels + k * 16, stride: b.stride)
+      upper.add(columns, a[0], a[1], a[2], a[3], a[4], a[5])
+      lower.add(columns, a[6], a[7], a[8], a[9], a[10], a[11])
+      if height == 16 { rest.add(columns, a[12], a[13], a[14], a[15]) }
+      Fours.advance(&a, lda)
+    } next: {
+      Fours.advance(&panels, 64)
     }
   }
 
