@@ -352,6 +352,11 @@ package enum UnitInput {
 
   var isActivation: Bool { if case .activation = self { true } else { false } }
 
+  /// Whether a map is yet to be made of another, as what is added.
+  func isMade(of map: UnsafePointer<Float>) -> Bool {
+    if case .made(let made) = self { made.residual?.place == map } else { false }
+  }
+
   /// Where the map lies, or what an activation is made of.
   var place: UnsafePointer<Float> {
     if case .activation(let unit) = self { UnsafePointer(unit.normalizedMap) } else { map }

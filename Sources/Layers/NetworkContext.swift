@@ -19,7 +19,7 @@ public enum Phase: Sendable { case training, evaluation }
 /// Maps that no pass needs later live in one shared buffer a role; the largest layer sets its size.
 public final class SharedMaps {
   public enum Role: Int, CaseIterable {
-    case activation, convolution0, convolution1, convolution2, convolutionShortcut, output0, output1
+    case activation, convolution0, convolution1, convolution2, shortcut0, shortcut1, output0, output1
     case gradient0, gradient1, work0, work1
   }
 

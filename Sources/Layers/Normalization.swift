@@ -18,6 +18,9 @@ package struct Shortcut {
     Residual(map + offset, affine: normalization?.affines.affine(ofImage: image), relu: normalization?.relu ?? false)
   }
 
+  /// Where it lies, or what it is made of.
+  var place: UnsafePointer<Float> { map }
+
   /// The map, of a norm that no reader can compute, as those of one network are all alike.
   var written: UnsafePointer<Float> {
     precondition(normalization == nil, "a shortcut through another kind of norm")

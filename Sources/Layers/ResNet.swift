@@ -71,7 +71,8 @@ public final class ResNet {
         let block = ResidualBlock(
           "\(name)layer\(stage + 1).\(index)", bottleneck: shape.isBottleneck, height: height, width: width,
           inputChannels: channels, channels: shape.width << stage, stride: stage > 0 && index == 0 ? 2 : 1,
-          norm: shape.norm, standardized: shape.standardizesWeights, plan: plan, context: context)
+          norm: shape.norm, standardized: shape.standardizesWeights,
+          sharedAs: stage % 2 == 0 ? .shortcut0 : .shortcut1, plan: plan, context: context)
         made.append(block)
         (height, width, channels) = (block.outputHeight, block.outputWidth, block.outputChannels)
       }

@@ -18,10 +18,13 @@ package final class ResidualBlock {
   private var input: UnitInput?
   private var kept: UnsafeMutablePointer<Float>?
 
-  /// - Parameter channels: of the block's inner units; a bottleneck's output has four times as many.
+  /// - Parameters:
+  ///   - channels: of the block's inner units; a bottleneck's output has four times as many.
+  ///   - projection: where the projection goes in a network that keeps nothing; not where the one goes that the input is made of.
   package init(
     _ name: String, bottleneck: Bool, height: Int, width: Int, inputChannels: Int, channels: Int, stride: Int,
-    norm: NormKind, standardized: Bool = false, plan: ParameterPlan, context: NetworkContext
+    norm: NormKind, standardized: Bool = false, sharedAs projection: SharedMaps.Role = .shortcut0, plan: ParameterPlan,
+    context: NetworkContext
   ) {
     self.context = context
     firstOffset = plan.floats
@@ -53,7 +56,7 @@ package final class ResidualBlock {
       downsample = ConvolutionNorm(
         convolution: "\(name).downsample.0", norm: "\(name).downsample.1", norm, standardized: standardized,
         shape: shape,
-        sharedAs: .convolutionShortcut, plan: plan, context: context)
+        sharedAs: projection, plan: plan, context: context)
     } else {
       downsample = nil
     }
@@ -89,6 +92,8 @@ package final class ResidualBlock {
   package func forward(_ input: UnitInput, images: Int, weights: Weights) throws {
     let later = input.isActivation ? input : .map(input.map)
     self.input = later
+    precondition(
+      downsample.map { !input.isMade(of: $0.normalizedMap) } ?? true, "a projection over what the input is made of")
     // The first to read it has it made.
     try downsample?.forward(input, images: images, weights: weights)
     try units[0].forward(downsample == nil ? input : later, images: images, weights: weights)
