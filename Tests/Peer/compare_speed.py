@@ -5,7 +5,7 @@
         [--openblas-core NAME]
 
 Run it with a Python that has torch. Cases: resnet18-96, width16-32, resnet50-96, threads, scaling, scope. A ratio above 1 says
-that byol-dist is faster; the faster of PyTorch's layouts counts in each round. Nothing else should run meanwhile.
+that byol-dist is faster; the layout of PyTorch counts that is the faster over all rounds. Nothing else should run meanwhile.
 """
 import argparse
 import json
