@@ -104,9 +104,8 @@ package final class ResidualBlock {
     try units[part].forward(.activation(units[part - 1]), images: images, weights: weights)
   }
 
-  /// After all parts: the output, made as it is read. It lies where the shortcut lay that is added to it, which saves a map that
-  /// the caches would have to make room for, but for an input that the backward pass wants; so where nothing is kept, it lives
-  /// until the next block's is made.
+  /// After all parts: the output, made as it is read. Where nothing is kept it lies over an input that is added to it, which saves a
+  /// map that the caches would have to make room for, and lives until the next block's is made.
   package func finishForward(images: Int, weights: Weights) throws -> UnitInput {
     guard let input else { preconditionFailure("the end of a forward pass before its beginning") }
     let inputsPlace = output.firstIndex { UnsafePointer($0.pointer) == input.place }
