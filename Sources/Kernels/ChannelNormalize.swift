@@ -4,7 +4,9 @@ public struct Residual {
   let affine: ChannelAffine?
   let relu: Bool
 
-  public init(_ map: UnsafePointer<Float>, affine: ChannelAffine? = nil, relu: Bool = false) {
+  public init(_ map: UnsafePointer<Float>) { (self.map, affine, relu) = (map, nil, false) }
+
+  public init(_ map: UnsafePointer<Float>, affine: ChannelAffine, relu: Bool) {
     (self.map, self.affine, self.relu) = (map, affine, relu)
   }
 }

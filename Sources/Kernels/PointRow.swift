@@ -41,8 +41,9 @@ struct PointRow<Columns: WinogradTile> {
 
   /// outputs = A' (v u) along the row, for so many panels of output channels.
   func multiply(panels: Int, _ ahead: inout Lookahead) {
-    precondition(Self.kept <= Columns.outputs, "fewer outputs than products that are kept")
-    precondition(depth % EightSums.depthAtOnce == 0, "\(depth) channels are not whole steps")
+    // No preconditions, which this module is compiled without: both would write, or read, what is not there.
+    if Self.kept > Columns.outputs { fatalError("fewer outputs than products that are kept") }
+    if EightSums.depthAtOnce != 8 || depth % 8 != 0 { fatalError("channels that are not whole steps") }
     for panel in 0..<panels { multiply(panel, &ahead) }
   }
 
@@ -111,8 +112,8 @@ struct PointRow<Columns: WinogradTile> {
 private struct EightSums {
   private var p0, p1, p2: PointSums
 
-  /// Channels between two calls of `Lookahead.ask`, which are written out.
-  static var depthAtOnce: Int { 8 }
+  /// Channels between two calls of `Lookahead.ask`: eight, which are written out.
+  static var depthAtOnce: Int { Lookahead.depth(rows: 24, columns: 16) }
 
   /// v[point][16 channels][tile][16] u[point][k][16].
   /// - Parameters:

@@ -248,6 +248,7 @@ private struct RowsProduct<Factor: LeftFactor>: TiledProduct {
     askForSums(Columns.self, height: height, from: row + height, c)
     var tile = TallRegisterRows<Columns>(height: height, c + row * ldc, distance: ldc, accumulate: accumulate)
     let depth = Lookahead.depth(rows: height, columns: Columns.lanes)
+    if depth % 4 != 0 { fatalError("steps that fours leave out") }
     var k = 0
     if k + depth <= left.k {
       repeat {

@@ -287,9 +287,7 @@ struct TallRegisterRows<Columns: TileColumns> {
     var (a0, a3, a6, a9) = (a, a + 3 * lda, a + 6 * lda, a + 9 * lda)
     var panels = b.base
     for _ in 0..<k {
-      let columns = Columns.load(panels: panels, stride: b.stride)
-      upper.add(columns, a0[0], a0[lda], a0[2 * lda], a3[0], a3[lda], a3[2 * lda])
-      lower.add(columns, a6[0], a6[lda], a6[2 * lda], a9[0], a9[lda], a9[2 * lda])
+      add(.load(panels: panels, stride: b.stride), a0, a3, a6, a9, lda: lda)
       a0 += 1
       a3 += 1
       a6 += 1
@@ -304,9 +302,7 @@ struct TallRegisterRows<Columns: TileColumns> {
     var (a0, a3, a6, a9) = (a, a + 3 * lda, a + 6 * lda, a + 9 * lda)
     var panels = b.base
     Fours.each(fours) { k in
-      let columns = Columns.load(panels: panels + k * 16, stride: b.stride)
-      upper.add(columns, a0[k], a0[lda + k], a0[2 * lda + k], a3[k], a3[lda + k], a3[2 * lda + k])
-      lower.add(columns, a6[k], a6[lda + k], a6[2 * lda + k], a9[k], a9[lda + k], a9[2 * lda + k])
+      add(.load(panels: panels + k * 16, stride: b.stride), a0 + k, a3 + k, a6 + k, a9 + k, lda: lda)
     } next: {
       Fours.advance(&a0, 4)
       Fours.advance(&a3, 4)
@@ -321,10 +317,7 @@ struct TallRegisterRows<Columns: TileColumns> {
   mutating func addTransposed(fours: Int, _ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels) {
     var (a, panels) = (a, b.base)
     Fours.each(fours) { k in
-      let columns = Columns.load(panels: panels + k * 16, stride: b.stride)
-      upper.add(columns, a[0], a[1], a[2], a[3], a[4], a[5])
-      lower.add(columns, a[6], a[7], a[8], a[9], a[10], a[11])
-      if height == 16 { rest.add(columns, a[12], a[13], a[14], a[15]) }
+      addTransposed(.load(panels: panels + k * 16, stride: b.stride), a)
       Fours.advance(&a, lda)
     } next: {
       Fours.advance(&panels, 64)
@@ -336,13 +329,28 @@ struct TallRegisterRows<Columns: TileColumns> {
   mutating func addTransposed(_ a: UnsafePointer<Float>, lda: Int, _ b: PackedPanels, k: Int) {
     var (a, panels) = (a, b.base)
     for _ in 0..<k {
-      let columns = Columns.load(panels: panels, stride: b.stride)
-      upper.add(columns, a[0], a[1], a[2], a[3], a[4], a[5])
-      lower.add(columns, a[6], a[7], a[8], a[9], a[10], a[11])
-      if height == 16 { rest.add(columns, a[12], a[13], a[14], a[15]) }
+      addTransposed(.load(panels: panels, stride: b.stride), a)
       a += lda
       panels += 16
     }
+  }
+
+  /// One k: of twelve rows, three from each address on, `lda` apart.
+  @inline(__always)
+  private mutating func add(
+    _ columns: Columns, _ a0: UnsafePointer<Float>, _ a3: UnsafePointer<Float>, _ a6: UnsafePointer<Float>,
+    _ a9: UnsafePointer<Float>, lda: Int
+  ) {
+    upper.add(columns, a0[0], a0[lda], a0[2 * lda], a3[0], a3[lda], a3[2 * lda])
+    lower.add(columns, a6[0], a6[lda], a6[2 * lda], a9[0], a9[lda], a9[2 * lda])
+  }
+
+  /// One k of rows side by side.
+  @inline(__always)
+  private mutating func addTransposed(_ columns: Columns, _ a: UnsafePointer<Float>) {
+    upper.add(columns, a[0], a[1], a[2], a[3], a[4], a[5])
+    lower.add(columns, a[6], a[7], a[8], a[9], a[10], a[11])
+    if height == 16 { rest.add(columns, a[12], a[13], a[14], a[15]) }
   }
 
   @inline(__always)

@@ -133,7 +133,7 @@ package final class ConvolutionNorm {
   /// cannot. Waits for other ranks now.
   func shortcut(relu: Bool, weights: Weights) throws -> Shortcut? {
     try settle(weights)
-    return Shortcut(norm, normalized.pointer, relu: relu)
+    return Shortcut(norm, normalizedMap, relu: relu)
   }
 
   /// Whether both passes over a unit's activation compute it as they read.
@@ -143,7 +143,7 @@ package final class ConvolutionNorm {
   }
 
   /// Where what is normalised lies.
-  var normalizedMap: UnsafeMutablePointer<Float> { normalized.pointer }
+  var normalizedMap: UnsafePointer<Float> { UnsafePointer(normalized.pointer) }
 
   /// output = relu?(norm(convolution(input)) (+ residual)) of the last forward pass, pooled behind a stem.
   package func normalize(
@@ -359,7 +359,7 @@ package enum UnitInput {
 
   /// Where the map lies, or what an activation is made of.
   var place: UnsafePointer<Float> {
-    if case .activation(let unit) = self { UnsafePointer(unit.normalizedMap) } else { map }
+    if case .activation(let unit) = self { unit.normalizedMap } else { map }
   }
 
   /// Has all of a map made at once, for readers of another kind.

@@ -2,29 +2,28 @@ import Kernels
 
 /// What a block adds to its last unit's output before the ReLU: a map, or another norm's output, made as it is added.
 package struct Shortcut {
-  private let map: UnsafePointer<Float>
+  /// Where the map lies, or what it is made of.
+  let place: UnsafePointer<Float>
   private let normalization: (affines: InputActivation, relu: Bool)?
 
-  package init(_ map: UnsafePointer<Float>) { (self.map, normalization) = (map, nil) }
+  package init(_ map: UnsafePointer<Float>) { (place, normalization) = (map, nil) }
 
   /// relu?(norm(x)) of a norm that is settled, if it is one that its readers can compute.
   init?(_ norm: any Normalization, _ x: UnsafePointer<Float>, relu: Bool) {
     guard let affines = norm.activation(from: 0) else { return nil }
-    (map, normalization) = (x, (affines, relu))
+    (place, normalization) = (x, (affines, relu))
   }
 
   /// From an offset in floats on, where an image's rows lie.
   func residual(from offset: Int, ofImage image: Int) -> Residual {
-    Residual(map + offset, affine: normalization?.affines.affine(ofImage: image), relu: normalization?.relu ?? false)
+    guard let (affines, relu) = normalization else { return Residual(place + offset) }
+    return Residual(place + offset, affine: affines.affine(ofImage: image), relu: relu)
   }
-
-  /// Where it lies, or what it is made of.
-  var place: UnsafePointer<Float> { map }
 
   /// The map, of a norm that no reader can compute, as those of one network are all alike.
   var written: UnsafePointer<Float> {
     precondition(normalization == nil, "a shortcut through another kind of norm")
-    return map
+    return place
   }
 }
 
