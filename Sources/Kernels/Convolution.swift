@@ -69,8 +69,14 @@ public final class Convolution {
   private static var pieceFloats: Int { CacheSize.secondLevel * 3 / 4 }
   private static var longPieceFloats: Int { CacheSize.halfSecondLevel * 9 / 2 }
 
-  /// - Parameter algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
-  public init(_ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil) {
+  /// - Parameters:
+  ///   - algorithm: nil for the fastest by estimate; otherwise forced, for tests and benches, where it applies.
+  ///   - finishingRows: whether Winograd's products are transformed along a row of points before they are stored, where that
+  ///     applies, to the same bits; nil for what suits the processor.
+  public init(
+    _ shape: ConvolutionShape, team: ThreadTeam, scratch: Scratch, algorithm: ConvolutionAlgorithm? = nil,
+    finishingRows: Bool? = nil
+  ) {
     self.shape = shape
     self.team = team
     self.scratch = scratch
@@ -80,8 +86,10 @@ public final class Convolution {
       algorithms[pass] = forced ?? ConvolutionCost.best(shape, pass)
     }
     self.algorithms = algorithms
-    forwardPlan = algorithms[.forward]!.correlation(shape, .forward, threads: team.threads)
-    inputPlan = algorithms[.inputGradient]!.correlation(shape, .inputGradient, threads: team.threads)
+    forwardPlan = algorithms[.forward]!.correlation(
+      shape, .forward, threads: team.threads, finishingRows: finishingRows)
+    inputPlan = algorithms[.inputGradient]!.correlation(
+      shape, .inputGradient, threads: team.threads, finishingRows: finishingRows)
     filterPlan = algorithms[.filterGradient]!.filterGradient(shape, threads: team.threads)
     func piece(_ rule: PieceRule, threads: Int) -> Int {
       let floats = rule.prefersLong && team.threads == 1 ? Self.longPieceFloats : Self.pieceFloats
@@ -91,8 +99,12 @@ public final class Convolution {
     forwardPiece = piece(forwardPlan.pieces, threads: 1)
     inputGradientPiece = piece(inputPlan.pieces, threads: 1)
     filterGradientPiece = piece(filterPlan.pieces, threads: team.threads)
-    scratch.reserve(
-      max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats))
+    scratch.reserve(scratchFloats)
+  }
+
+  /// Working memory that its passes need of the scratch.
+  public var scratchFloats: Int {
+    max(forwardPlan.scratchFloats, inputPlan.scratchFloats, filterPlan.scratchFloats)
   }
 
   /// The algorithm in use for a pass.

@@ -122,9 +122,16 @@ extension ConvolutionPlan where Call == FilterGradientCall {
 
 extension ConvolutionAlgorithm {
   /// The plan for the forward pass or the input gradient.
+  /// - Parameter finishingRows: see `WinogradConvolution`.
   func correlation(
-    _ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int
+    _ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int, finishingRows: Bool? = nil
   ) -> ConvolutionPlan<CorrelationCall> {
+    func winograd<Rows: WinogradTile, Columns: WinogradTile>(
+      _: Rows.Type, _: Columns.Type, _ problem: WinogradProblem
+    ) -> ConvolutionPlan<CorrelationCall> {
+      ConvolutionPlan(
+        WinogradConvolution<Rows, Columns>(problem, threads: threads, finishingRows: finishingRows))
+    }
     let problem = pass == .inputGradient ? WinogradProblem.inputGradient(shape) : .forward(shape)
     return switch self {
     case .im2col: ConvolutionPlan(Im2colCorrelation(shape, pass))
@@ -132,18 +139,14 @@ extension ConvolutionAlgorithm {
     case .strassen: ConvolutionPlan(StrassenCorrelation(shape, pass, threads: threads))
     case .direct where pass == .forward: ConvolutionPlan(DirectConvolution(forward: shape, threads: threads))
     case .direct: ConvolutionPlan(DirectConvolution(inputGradient: shape, threads: threads))
-    case .winograd2: ConvolutionPlan(WinogradConvolution<WinogradTile2, WinogradTile2>(problem, threads: threads))
-    case .winograd3 where shape.stride == 2:
-      ConvolutionPlan(WinogradConvolution<WinogradStrided3, WinogradStrided3>(problem, threads: threads))
-    case .winograd3: ConvolutionPlan(WinogradConvolution<WinogradTile3, WinogradTile3>(problem, threads: threads))
-    case .winograd4 where shape.stride == 2:
-      ConvolutionPlan(WinogradConvolution<WinogradStrided4, WinogradStrided4>(problem, threads: threads))
-    case .winograd4: ConvolutionPlan(WinogradConvolution<WinogradTile4, WinogradTile4>(problem, threads: threads))
-    case .winograd6: ConvolutionPlan(WinogradConvolution<WinogradTile6, WinogradTile6>(problem, threads: threads))
-    case .winograd8x4: ConvolutionPlan(WinogradConvolution<WinogradTile8, WinogradTile4>(problem, threads: threads))
-    case .winogradWhole3:
-      ConvolutionPlan(
-        WinogradConvolution<WinogradTileWhole3, WinogradTileWhole3>(problem.ofWholeMaps, threads: threads))
+    case .winograd2: winograd(WinogradTile2.self, WinogradTile2.self, problem)
+    case .winograd3 where shape.stride == 2: winograd(WinogradStrided3.self, WinogradStrided3.self, problem)
+    case .winograd3: winograd(WinogradTile3.self, WinogradTile3.self, problem)
+    case .winograd4 where shape.stride == 2: winograd(WinogradStrided4.self, WinogradStrided4.self, problem)
+    case .winograd4: winograd(WinogradTile4.self, WinogradTile4.self, problem)
+    case .winograd6: winograd(WinogradTile6.self, WinogradTile6.self, problem)
+    case .winograd8x4: winograd(WinogradTile8.self, WinogradTile4.self, problem)
+    case .winogradWhole3: winograd(WinogradTileWhole3.self, WinogradTileWhole3.self, problem.ofWholeMaps)
     case .spaceToDepth where pass == .forward: ConvolutionPlan(SpaceToDepthConvolution(shape, threads: threads))
     case .spaceToDepth: ConvolutionPlan(DirectConvolution(inputGradient: shape, threads: threads))
     }

@@ -19,14 +19,19 @@ struct PointRow<Columns: WinogradTile> {
     let slice: Int
   }
 
-  /// Whether a row's products can be kept where its outputs will be, and there is something to gain: a number of the filter that is
-  /// read serves eight products where a register tile makes twelve of it, so that filters have to be near. Rows of eight points have
-  /// the largest; and processors before a slow third level have two multiply-add units, which the register tiles of twelve rows of
-  /// greater depths keep busier.
+  /// Whether a row's products can be kept where its outputs will be, of so many channels.
+  static func applies(depth: Int) -> Bool {
+    SIMD16<Float>.areWide && 4...8 ~= Columns.side && kept <= Columns.outputs && depth % EightSums.depthAtOnce == 0
+  }
+
+  /// Whether there is something to gain by it: a number of the filter that is read serves eight products where a register tile makes
+  /// twelve of it, so that filters have to be near. Rows of eight points have the largest; and two wide multiply-add units are kept
+  /// busier by the register tiles of two panels and twelve rows, beside a quick third level from 32 channels on, before a slow one,
+  /// which products would go to and come from, beyond 64.
   static func isWorthwhile(depth: Int) -> Bool {
-    let most = CacheSize.isBeforeSlowThirdLevel || Columns.side == 8 ? 64 : 128
-    return SIMD16<Float>.areWide && 4...8 ~= Columns.side && kept <= Columns.outputs && depth <= most
-      && depth % EightSums.depthAtOnce == 0
+    let most =
+      CacheSize.isBeforeSlowThirdLevel ? 64 : MultiplyAddUnits.areWide ? 16 : Columns.side == 8 ? 64 : 128
+    return applies(depth: depth) && depth <= most
   }
 
   /// Tiles whose sums registers hold. Of a part of v as many are read even where fewer are left.

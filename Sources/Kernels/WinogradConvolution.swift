@@ -33,7 +33,8 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
   /// Input channels of the filter transformed at a time.
   private static var rowsAtOnce: Int { 8 }
 
-  init(_ problem: WinogradProblem, threads: Int) {
+  /// - Parameter finishingRows: whether to finish rows, where that applies; nil for where it is worthwhile.
+  init(_ problem: WinogradProblem, threads: Int, finishingRows: Bool? = nil) {
     self.problem = problem
     self.threads = threads
     let rows = problem.tiles(problem.outputHeight, outputs: Rows.outputs)
@@ -59,7 +60,9 @@ struct WinogradConvolution<Rows: WinogradTile, Columns: WinogradTile>: Correlati
     panels = writes.count * phasePanels
     productsOfTile = problem.reachedPoints(Rows.self, Columns.self) * problem.usedChannels * phasePanels
     let tiles = problem.images * tilesOfImage
-    finishesRows = reads.count * writes.count == 1 && PointRow<Columns>.isWorthwhile(depth: depth)
+    finishesRows =
+      reads.count * writes.count == 1 && PointRow<Columns>.applies(depth: depth)
+      && (finishingRows ?? PointRow<Columns>.isWorthwhile(depth: depth))
     blocking = WinogradBlocking(
       tiles: tiles, points: Transform.points, products: Self.products(finishesRows), inputChannels: depth,
       panels: panels, threads: threads,
