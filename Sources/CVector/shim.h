@@ -55,19 +55,11 @@ CVECTOR_INLINE cvector_float16 cvector_rectified16(cvector_float16 value) {
   return value < 0.0f ? (cvector_float16)0.0f : value;
 }
 
-/// So many turns of ten multiply-adds of a register that wait for nothing but their units; what they come to, which says nothing.
-#define CVECTOR_TURNS(NAME, VECTOR)                                                                                              \
-  CVECTOR_INLINE float NAME(int turns, float factor) {                                                                           \
-    VECTOR sum[10];                                                                                                              \
-    for (int i = 0; i < 10; i++) sum[i] = (VECTOR)(float)i;                                                                      \
-    for (int turn = 0; turn < turns; turn++)                                                                                     \
-      for (int i = 0; i < 10; i++) sum[i] = __builtin_elementwise_fma(sum[i], (VECTOR)factor, (VECTOR)factor);                   \
-    VECTOR all = sum[0];                                                                                                         \
-    for (int i = 1; i < 10; i++) all += sum[i];                                                                                  \
-    return all[0];                                                                                                               \
-  }
-CVECTOR_TURNS(cvector_turns8, cvector_float8)
-CVECTOR_TURNS(cvector_turns16, cvector_float16)
+/// A number that the compiler does not know, and makes no assumption of: what is computed from it is computed after.
+CVECTOR_INLINE int cvector_opaque_number(int number) {
+  __asm__ volatile("" : "+r"(number));
+  return number;
+}
 
 /// All bits in the lanes where a > b.
 CVECTOR_INLINE cvector_int8 cvector_larger8(cvector_float8 a, cvector_float8 b) { return (cvector_int8)(a > b); }
