@@ -55,12 +55,6 @@ CVECTOR_INLINE cvector_float16 cvector_rectified16(cvector_float16 value) {
   return value < 0.0f ? (cvector_float16)0.0f : value;
 }
 
-/// A number that the compiler does not know, and makes no assumption of: what is computed from it is computed after.
-CVECTOR_INLINE int cvector_opaque_number(int number) {
-  __asm__ volatile("" : "+r"(number));
-  return number;
-}
-
 /// All bits in the lanes where a > b.
 CVECTOR_INLINE cvector_int8 cvector_larger8(cvector_float8 a, cvector_float8 b) { return (cvector_int8)(a > b); }
 
@@ -111,6 +105,12 @@ CVECTOR_INLINE cvector_double8 cvector_widen_low8(cvector_float16 value) {
 
 CVECTOR_INLINE cvector_double8 cvector_widen_high8(cvector_float16 value) {
   return __builtin_convertvector(value.hi, cvector_double8);
+}
+
+/// A number that the compiler does not know, and makes no assumption of: what is computed from it is computed after.
+CVECTOR_INLINE int cvector_opaque_number(int number) {
+  __asm__ volatile("" : "+r"(number));
+  return number;
 }
 
 /// The same address, of which the optimiser forgets where it comes from: it then adds what is added to it, in place of keeping a

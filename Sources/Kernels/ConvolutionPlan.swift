@@ -124,7 +124,7 @@ extension ConvolutionAlgorithm {
   /// The plan for the forward pass or the input gradient.
   /// - Parameter finishingRows: see `WinogradConvolution`.
   func correlation(
-    _ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int, finishingRows: Bool? = nil
+    _ shape: ConvolutionShape, _ pass: ConvolutionPass, threads: Int, finishingRows: Bool?
   ) -> ConvolutionPlan<CorrelationCall> {
     func winograd<Rows: WinogradTile, Columns: WinogradTile>(
       _: Rows.Type, _: Columns.Type, _ problem: WinogradProblem

@@ -1,5 +1,4 @@
 internal import CVector
-import Foundation
 
 /// What the processor multiplies and adds with.
 enum MultiplyAddUnits {

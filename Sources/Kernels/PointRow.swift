@@ -24,14 +24,14 @@ struct PointRow<Columns: WinogradTile> {
     SIMD16<Float>.areWide && 4...8 ~= Columns.side && kept <= Columns.outputs && depth % EightSums.depthAtOnce == 0
   }
 
-  /// Whether there is something to gain by it: a number of the filter that is read serves eight products where a register tile makes
-  /// twelve of it, so that filters have to be near. Rows of eight points have the largest; and two wide multiply-add units are kept
-  /// busier by the register tiles of two panels and twelve rows, beside a quick third level from 32 channels on, before a slow one,
-  /// which products would go to and come from, beyond 64.
+  /// Whether there is something to gain where it applies: a number of the filter that is read serves eight products where a register
+  /// tile makes twelve of it, so that filters have to be near. Rows of eight points have the largest; and two wide multiply-add units
+  /// are kept busier by register tiles of two panels: beside a quick third level from 32 channels on, before a slow one from where
+  /// those have twelve rows.
   static func isWorthwhile(depth: Int) -> Bool {
     let most =
       CacheSize.isBeforeSlowThirdLevel ? 64 : MultiplyAddUnits.areWide ? 16 : Columns.side == 8 ? 64 : 128
-    return applies(depth: depth) && depth <= most
+    return depth <= most
   }
 
   /// Tiles whose sums registers hold. Of a part of v as many are read even where fewer are left.
