@@ -31,6 +31,10 @@ static inline MPI_Op cmpi_max(void) { return MPI_MAX; }
 // Numbers in memory that several processes share.
 static inline uint64_t cmpi_load_acquire(const void *p) { return __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE); }
 static inline void cmpi_store_release(void *p, uint64_t value) { __atomic_store_n((uint64_t *)p, value, __ATOMIC_RELEASE); }
+// The number becomes `next` if it is `seen`.
+static inline int cmpi_exchange_if(void *p, uint64_t seen, uint64_t next) {
+  return __atomic_compare_exchange_n((uint64_t *)p, &seen, next, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
 static inline void cmpi_pause(void) { __builtin_ia32_pause(); }
 
 // A file of zeros in memory without a name; below zero where there is none to be had.

@@ -2,7 +2,8 @@ internal import CMPI
 
 /// What a rank can be doing when it waits for the others.
 public enum CollectiveOperation: UInt8, CaseIterable, Sendable, CustomStringConvertible {
-  case start, finish, split, barrier, allReduce, broadcast, allGather, gather, exchange, waitAllReduce, waitBroadcast
+  case start, finish, split, barrier, allReduce, broadcast, allGather, gather, exchange, waitAllReduce, waitBroadcast,
+    waitShared
 
   public var description: String {
     switch self {
@@ -17,6 +18,7 @@ public enum CollectiveOperation: UInt8, CaseIterable, Sendable, CustomStringConv
     case .exchange: "exchange"
     case .waitAllReduce: "wait for all-reduce"
     case .waitBroadcast: "wait for broadcast"
+    case .waitShared: "wait in shared memory"
     }
   }
 }

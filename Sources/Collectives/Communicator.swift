@@ -14,7 +14,8 @@ public final class Communicator: @unchecked Sendable {
   public let size: Int
   /// Absent in a process that was not started by mpirun or srun, where MPI is never loaded into play.
   let handle: MPI_Comm?
-  /// Whether short sums go through memory that the ranks share, where they can; the same on all ranks.
+  /// Whether ranks of one host use memory that they share, where they can; the same on all ranks. Communicators made of this
+  /// one have their own.
   package var sharesMemory = true
   private enum SharedMemory {
     case unopened, absent

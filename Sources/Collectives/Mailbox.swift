@@ -59,7 +59,7 @@ package final class Mailbox {
     let before = message.number > UInt64(Self.slots) ? message.number - UInt64(Self.slots) : 0
     guard numbers.count <= Self.slotDoubles, taken[message.slot] == before else { return nil }
     last = message.number
-    for rank in segments.indices { spin(communicator) { load(rank, Self.takenAt, message) >= before } }
+    for rank in segments.indices { awaitShared(communicator) { load(rank, Self.takenAt, message) >= before } }
     if let source = numbers.baseAddress { numbersOf(rank, message).update(from: source, count: numbers.count) }
     store(message.number, Self.postedAt, message)
     return message
@@ -73,7 +73,7 @@ package final class Mailbox {
 
   /// Waits for all ranks' numbers and puts their sums into `sums`.
   func take(_ message: Message, into sums: UnsafeMutableBufferPointer<Double>, over communicator: MPI_Comm) {
-    for rank in segments.indices { spin(communicator) { load(rank, Self.postedAt, message) >= message.number } }
+    for rank in segments.indices { awaitShared(communicator) { load(rank, Self.postedAt, message) >= message.number } }
     if let target = sums.baseAddress { add(message, into: target, count: sums.count) }
     taken[message.slot] = message.number
     store(message.number, Self.takenAt, message)
@@ -117,21 +117,5 @@ package final class Mailbox {
 
   private func store(_ value: UInt64, _ place: Int, _ message: Message) {
     cmpi_store_release(segments[rank] + place + message.slot * Self.line, value)
-  }
-
-  /// Waits a few microseconds awake, and then lets others have the core, who may be the ranks that are waited for. They may
-  /// in turn wait for a message of this rank's that MPI still has to send.
-  @inline(__always)
-  private func spin(_ communicator: MPI_Comm, _ done: () -> Bool) {
-    var turns = 0
-    while !done() {
-      turns += 1
-      if turns < 200 {
-        cmpi_pause()
-      } else {
-        sched_yield()
-        if turns % 16 == 0 { cmpi_progress(communicator) }
-      }
-    }
   }
 }

@@ -63,3 +63,19 @@ final class SharedSegments {
     return nil
   }
 }
+
+/// Waits for what another rank of the host will have written: a few microseconds awake, and then lets others have the core,
+/// who may be the ranks that are waited for. They may in turn wait for a message of this rank's that MPI still has to send.
+@inline(__always)
+func awaitShared(_ communicator: MPI_Comm, _ isThere: () -> Bool) {
+  var turns = 0
+  while !isThere() {
+    turns += 1
+    if turns < 200 {
+      cmpi_pause()
+    } else {
+      sched_yield()
+      if turns % 16 == 0 { cmpi_progress(communicator) }
+    }
+  }
+}

@@ -1,29 +1,31 @@
 /// Sums of squares over a flat parameter buffer, for layer-wise rates.
 public enum SquaredSums {
-  /// Floats a partial sum covers: the sums do not depend on the number of threads, so that replicas on hosts with
-  /// different ones stay the same to the bit.
-  private static let chunk = 8192
+  /// Floats a partial sum covers: the sums do not depend on who computes them, so that replicas on hosts with
+  /// different numbers of threads stay the same to the bit.
+  public static let chunk = 8192
 
-  /// The doubles that `weightsAndGradients` needs for its partial sums.
+  /// The doubles of the partial sums of `count` floats.
   public static func partials(_ count: Int) -> Int { 2 * ((count + chunk - 1) / chunk) }
 
-  /// Σ w² and Σ (g + decay w)² over a range, in double.
+  /// The partial sums of Σ w² and Σ (g + decay w)² over a range, in double, on the calling thread.
   /// - Parameter partials: room for `partials(range.count)` doubles.
   public static func weightsAndGradients(
     weights: UnsafePointer<Float>, gradients: UnsafePointer<Float>, range: Range<Int>, decay: Float,
-    partials: UnsafeMutablePointer<Double>, team: ThreadTeam
-  ) -> (weights: Double, gradients: Double) {
-    let chunks = (range.count + chunk - 1) / chunk
-    team.split(chunks) { part in
-      for index in part {
-        let low = range.lowerBound + index * chunk
-        sums(weights, gradients, low..<min(low + chunk, range.upperBound), decay, partials + 2 * index)
-      }
+    into partials: UnsafeMutablePointer<Double>
+  ) {
+    for (index, low) in stride(from: range.lowerBound, to: range.upperBound, by: chunk).enumerated() {
+      sums(weights, gradients, low..<min(low + chunk, range.upperBound), decay, partials + 2 * index)
     }
+  }
+
+  /// Σ w² and Σ (g + decay w)² from the partial sums of `count` floats.
+  public static func total(
+    _ partials: UnsafePointer<Double>, count: Int
+  ) -> (weights: Double, gradients: Double) {
     var total = (weights: 0.0, gradients: 0.0)
-    for index in 0..<chunks {
-      total.weights += partials[2 * index]
-      total.gradients += partials[2 * index + 1]
+    for place in stride(from: 0, to: Self.partials(count), by: 2) {
+      total.weights += partials[place]
+      total.gradients += partials[place + 1]
     }
     return total
   }

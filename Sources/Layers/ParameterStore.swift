@@ -104,8 +104,9 @@ public final class ParameterStore {
   public let parameters: [Parameter]
   public let buffers: [RunningBuffer]
   public let batchNorms: [String]
-  public let values: AlignedBuffer
-  /// Another buffer may take its place before the first pass, as one in memory that ranks share.
+  /// Another buffer with the same numbers may take its place between passes, as one in memory that ranks share.
+  public var values: AlignedBuffer
+  /// Another buffer may take its place before the first pass.
   public var gradients: AlignedBuffer
   public let running: AlignedBuffer
   /// PyTorch's num_batches_tracked: batches seen in training mode, one a view or a pass of joint views; the same for every batch norm.

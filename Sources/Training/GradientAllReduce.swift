@@ -8,8 +8,6 @@ import Kernels
 public final class GradientAllReduce {
   private let communicator: Communicator
   private let gradients: AlignedBuffer
-  /// Where the gradients lie in memory that the ranks share.
-  private let sums: SharedSums?
   private let bucketFloats: Int
   private let clock: PhaseClock
   /// Everything from here on has been handed to an all-reduce.
@@ -17,10 +15,9 @@ public final class GradientAllReduce {
 
   /// - Parameter bucketBytes: large enough that latency does not matter, small enough to be cached still.
   public init(
-    _ gradients: AlignedBuffer, _ sums: SharedSums? = nil, communicator: Communicator, clock: PhaseClock,
+    _ gradients: AlignedBuffer, communicator: Communicator, clock: PhaseClock,
     bucketBytes: Int = 4 << 20
   ) {
-    self.sums = sums
     self.clock = clock
     self.gradients = gradients
     self.communicator = communicator
@@ -35,14 +32,13 @@ public final class GradientAllReduce {
     if offset == 0 {
       if sent > 0 { try reduce(from: 0) }
       sent = gradients.count
-      if let sums { try clock.measure(.communication) { try sums.finish() } }
     }
   }
 
   private func reduce(from low: Int) throws {
     let bucket = UnsafeMutableBufferPointer(start: gradients.pointer + low, count: sent - low)
     try clock.measure(.communication) {
-      if let sums { try sums.start(low..<sent) } else { try communicator.allReduce(bucket, .sum) }
+      try communicator.allReduce(bucket, .sum)
     }
     sent = low
   }

@@ -6,18 +6,23 @@ import Layers
 /// where one of the norms is 0 (You et al. 2017; as BYOL uses it, Grill et al. 2020, section 3.3). Biases and norm
 /// parameters are never adapted.
 public final class Optimizer {
-  /// v, laid out as the parameters.
-  public let velocity: AlignedBuffer
+  /// v, laid out as the parameters. Another buffer with the same numbers may take its place between steps.
+  public var velocity: AlignedBuffer
   private let momentum: Float
   private let trust: Double
   private let rules: [Rule]
+  /// Each adapted rule's partial sums of squares.
   private let partials: UnsafeMutablePointer<Double>
+  /// How many doubles they are; 0 where nothing is adapted.
+  let partialCount: Int
 
   /// What happens to a range of the flat buffer.
   private struct Rule {
     var range: Range<Int>
     let decay: Float
     let adapts: Bool
+    /// Where its partial sums begin.
+    var partialsAt = 0
   }
 
   /// - Parameters:
@@ -31,21 +36,27 @@ public final class Optimizer {
     self.momentum = Float(momentum)
     self.trust = trust
     var rules: [Rule] = []
+    var partialCount = 0
     let ends = store.parameters.dropFirst().map(\.offset) + [store.values.count]
     for (parameter, end) in zip(store.parameters, ends) {
       let isVector = parameter.layout == .vector
-      let rule = Rule(
+      var rule = Rule(
         range: parameter.offset..<end, decay: isVector && decayOn == .weights ? 0 : Float(decay),
         adapts: !isVector && adapted.contain(parameter.name))
       // Neighbours that are treated alike are one range; a layer's own rate is its own.
       if let last = rules.last, !last.adapts, !rule.adapts, last.decay == rule.decay {
         rules[rules.count - 1].range = last.range.lowerBound..<end
       } else {
+        if rule.adapts {
+          rule.partialsAt = partialCount
+          partialCount += SquaredSums.partials(rule.range.count)
+        }
         rules.append(rule)
       }
     }
     self.rules = rules
-    partials = .allocate(capacity: SquaredSums.partials(rules.map(\.range.count).max() ?? 0))
+    self.partialCount = partialCount
+    partials = .allocate(capacity: max(partialCount, 1))
   }
 
   deinit { partials.deallocate() }
@@ -53,21 +64,80 @@ public final class Optimizer {
   /// Takes one step with the store's gradients, which must be those of the mean over the global batch. Every rank
   /// computes the same bits from the same gradients, on any number of threads.
   public func update(_ store: ParameterStore, rate: Double, team: ThreadTeam) {
-    for rule in rules {
-      ParameterUpdates.sgd(
-        weights: store.values.pointer, gradients: store.gradients.pointer, velocity: velocity.pointer,
-        range: rule.range, rate: Float(rate), momentum: momentum, decay: rule.decay,
-        adaptation: rule.adapts ? adaptation(rule, store, team) : 1, team: team)
+    let buffers = ParameterUpdates.Buffers(
+      weights: store.values.pointer, velocity: velocity.pointer, gradients: store.gradients.pointer)
+    for (index, rule) in rules.enumerated() {
+      if rule.adapts {
+        team.split(rule.range.count, grain: SquaredSums.chunk) { part in
+          square(Piece(rule: index, range: part.shifted(by: rule.range.lowerBound)), buffers, into: partials)
+        }
+      }
+      let adaptation = adaptation(of: index, partials)
+      team.split(rule.range.count, grain: 1024) { part in
+        update(
+          Piece(rule: index, range: part.shifted(by: rule.range.lowerBound)), buffers, rate: rate,
+          adaptation: adaptation)
+      }
     }
   }
+}
 
-  private func adaptation(_ rule: Rule, _ store: ParameterStore, _ team: ThreadTeam) -> Float {
-    let squares = SquaredSums.weightsAndGradients(
-      weights: store.values.pointer, gradients: store.gradients.pointer, range: rule.range, decay: rule.decay,
-      partials: partials, team: team)
+/// The same step piece by piece, each by whoever is free.
+extension Optimizer {
+  /// A range of the flat buffer that one rule acts on; where it adapts, whole chunks of sums of squares.
+  struct Piece {
+    let rule: Int
+    let range: Range<Int>
+  }
+
+  /// All of the flat buffer in pieces of no more than `floats`, from the end.
+  /// - Parameter floats: whole chunks of sums of squares.
+  func pieces(of floats: Int) -> [Piece] {
+    precondition(floats % SquaredSums.chunk == 0, "a piece of \(floats) floats cuts a sum of squares")
+    return rules.indices.flatMap { rule in
+      let range = rules[rule].range
+      return stride(from: range.lowerBound, to: range.upperBound, by: floats).map { low in
+        Piece(rule: rule, range: low..<min(low + floats, range.upperBound))
+      }
+    }.reversed()
+  }
+
+  /// Whether the rule of a piece needs sums of squares first.
+  func adapts(_ piece: Piece) -> Bool { rules[piece.rule].adapts }
+
+  /// The factor of each rule's gradients.
+  /// - Parameter partials: of all pieces that adapt.
+  func adaptations(_ partials: UnsafePointer<Double>, into adaptations: UnsafeMutablePointer<Float>) {
+    for rule in rules.indices { adaptations[rule] = adaptation(of: rule, partials) }
+  }
+
+  var ruleCount: Int { rules.count }
+
+  private func adaptation(of rule: Int, _ partials: UnsafePointer<Double>) -> Float {
+    guard rules[rule].adapts else { return 1 }
+    let squares = SquaredSums.total(partials + rules[rule].partialsAt, count: rules[rule].range.count)
     guard squares.weights > 0, squares.gradients > 0 else { return 1 }
     return Float(trust * (squares.weights / squares.gradients).squareRoot())
   }
+
+  /// Puts a piece's sums of squares where they belong in `partials`.
+  func square(_ piece: Piece, _ buffers: ParameterUpdates.Buffers, into partials: UnsafeMutablePointer<Double>) {
+    let rule = rules[piece.rule]
+    let first = SquaredSums.partials(piece.range.lowerBound - rule.range.lowerBound)
+    SquaredSums.weightsAndGradients(
+      weights: buffers.weights, gradients: buffers.gradients, range: piece.range, decay: rule.decay,
+      into: partials + rule.partialsAt + first)
+  }
+
+  func update(_ piece: Piece, _ buffers: ParameterUpdates.Buffers, rate: Double, adaptation: Float) {
+    ParameterUpdates.sgd(
+      buffers, piece.range,
+      .init(rate: Float(rate), momentum: momentum, decay: rules[piece.rule].decay, adaptation: adaptation))
+  }
+}
+
+extension Range<Int> {
+  fileprivate func shifted(by offset: Int) -> Range<Int> { lowerBound + offset..<upperBound + offset }
 }
 
 extension Optimizer {

@@ -43,6 +43,8 @@ public final class Trainer {
   var settings: Configuration { request.configuration }
   package var method: Siamese { trainingStep.method }
   var optimizer: Optimizer { trainingStep.optimizer }
+  /// Whether the ranks of this host have one copy of the parameters between them.
+  package var sharesParameters: Bool { trainingStep.hostUpdate != nil }
 
   /// Opens data, run directory and checkpoint: whatever a user can have got wrong is found here, before any training.
   /// Collective.

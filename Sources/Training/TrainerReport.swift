@@ -2,6 +2,7 @@ import Collectives
 import Evaluation
 import Files
 import Foundation
+import Kernels
 
 /// Accuracies of frozen features on the test split, in percent.
 struct ProbeResult {
@@ -31,11 +32,13 @@ extension Trainer {
   /// The probes of the encoder as the seed starts it: what learning is measured against. Made at the end, so
   /// that the first step need not wait for it; the trained weights are put back. Collective.
   private func probedRandomEncoder() throws -> ProbeResult {
-    let (values, running) = (Array(method.online.values.floats), Array(method.online.running.floats))
+    let (values, running) = (method.online.values, Array(method.online.running.floats))
+    // Not in place: the trained ones may be other ranks' too.
+    method.online.values = AlignedBuffer(count: values.count)
     method.online.initialize(seed: settings.seed)
     method.online.resetRunningStatistics()
     defer {
-      _ = method.online.values.floats.update(fromContentsOf: values)
+      method.online.values = values
       _ = method.online.running.floats.update(fromContentsOf: running)
     }
     return try probed()

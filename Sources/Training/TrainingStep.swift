@@ -15,7 +15,9 @@ public final class TrainingStep {
   private let settings: Configuration
   private let world: Communicator
   private let meter: StepMeter
-  /// nil without a target.
+  /// nil where the ranks of a host have no memory in common, or this one is alone there.
+  package let hostUpdate: HostUpdate?
+  /// nil without a target, or where `hostUpdate` moves it.
   private let movingAverage: MovingAverageTarget?
 
   /// - Parameters:
@@ -35,16 +37,26 @@ public final class TrainingStep {
     clock = method.context.clock
     optimizer = Optimizer(method.online, settings)
     meter = StepMeter(imagesPerView: layout.imagesPerView, dimensions: settings.dim, communicator: world)
-    let sums = try world.sharedSums(count: method.online.gradients.count)
-    if let sums { method.online.gradients = AlignedBuffer(sums.floats, of: sums) }
-    let reduction = GradientAllReduce(method.online.gradients, sums, communicator: world, clock: clock)
-    method.context.gradientsReady = { try reduction.ready(from: $0) }
+    let hostUpdate = try HostUpdate(method, optimizer, placement: settings.emaOn, world: world)
+    self.hostUpdate = hostUpdate
     let (online, clock) = (method.online, clock)
-    let movingAverage = method.target.map {
-      MovingAverageTarget(target: $0, online: online, placement: settings.emaOn, communicator: world)
+    if !(hostUpdate?.addsGradients ?? false) {
+      let reduction = GradientAllReduce(online.gradients, communicator: world, clock: clock)
+      method.context.gradientsReady = { try reduction.ready(from: $0) }
     }
+    let movingAverage =
+      hostUpdate?.movesTarget ?? false
+      ? nil
+      : method.target.map {
+        MovingAverageTarget(target: $0, online: online, placement: settings.emaOn, communicator: world)
+      }
     self.movingAverage = movingAverage
-    method.beforeTarget = { try clock.measure(.ema) { try movingAverage?.settle() } }
+    method.beforeTarget = {
+      try clock.measure(.ema) {
+        try hostUpdate?.settle()
+        try movingAverage?.settle()
+      }
+    }
   }
 
   // Several runs may follow one another in a process.
@@ -59,31 +71,45 @@ public final class TrainingStep {
   public func run(
     _ index: Int, views: UnsafePointer<Float>, stop: Bool, detail: MeasureDetail = []
   ) throws -> StepMeasures {
+    try hostUpdate?.takeParameters()
     CollectiveWatchdog.note("forward and backward")
     (method.context.scopes.renorm.ratio, method.context.scopes.renorm.offset) = renormLimits(index)
     let loss = try method.step(views: views, globalBatch: settings.batch, index: index)
     guard let z = method.projections, let targets = method.targetProjections else {
       preconditionFailure("a step leaves its projections")
     }
+    hostUpdate?.arrive()
     CollectiveWatchdog.note("measures")
     var measures = try clock.measure(.communication) {
       try meter.start(loss: loss, z: z, targets: targets, stop: stop, detail: detail, communicator: world)
     }
     CollectiveWatchdog.note("update")
-    clock.measure(.optimizer) {
-      optimizer.update(method.online, rate: learningRate(index), team: method.context.team)
-    }
-    if let tau = tau(index) {
-      CollectiveWatchdog.note("target")
-      try clock.measure(.ema) { try movingAverage?.update(tau: tau, team: method.context.team) }
-    }
+    try update(index)
     measures.effectiveRank = try clock.measure(.communication) { try meter.finishEffectiveRank() }
     return measures
   }
 
   /// Waits for the target of the last step, which is otherwise waited for by the next one. Collective.
   /// - Throws: `CollectiveError`.
-  public func settleTarget() throws { try movingAverage?.settle() }
+  public func settleTarget() throws {
+    try hostUpdate?.settle()
+    try movingAverage?.settle()
+  }
+
+  /// From gradients to the parameters and the target of the next step.
+  private func update(_ index: Int) throws {
+    let (rate, tau, team) = (learningRate(index), tau(index), method.context.team)
+    try clock.measure(.optimizer) {
+      if let hostUpdate {
+        try hostUpdate.run(rate: rate, tau: tau, team: team)
+      } else {
+        optimizer.update(method.online, rate: rate, team: team)
+      }
+    }
+    guard let tau, let movingAverage else { return }
+    CollectiveWatchdog.note("target")
+    try clock.measure(.ema) { try movingAverage.update(tau: tau, team: team) }
+  }
 
   public func learningRate(_ index: Int) -> Double {
     Schedules.learningRate(step: index, peak: settings.lr, warmup: settings.warmupSteps, total: total)

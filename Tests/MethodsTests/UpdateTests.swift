@@ -47,6 +47,31 @@ final class UpdateTests: XCTestCase {
     }
   }
 
+  /// Two ranks' gradients added up as they are used have the bits of their sum, whatever the length.
+  func testSGDAddsTwoRanksGradients() {
+    for count in [5, 16, 4003] {
+      let (first, second) = (AlignedBuffer(noise(count, 1)), AlignedBuffer(noise(count, 2)))
+      var results: [[Float]] = []
+      for isSum in [true, false] {
+        let (weights, velocity) = (AlignedBuffer(noise(count, 3)), AlignedBuffer(noise(count, 4)))
+        let gradients = AlignedBuffer(first.array)
+        if isSum { ParameterUpdates.add(second.pointer, to: gradients.pointer, 0..<count) }
+        let buffers = ParameterUpdates.Buffers(
+          weights: weights.pointer, velocity: velocity.pointer, gradients: gradients.pointer,
+          otherGradients: isSum ? nil : UnsafePointer(second.pointer))
+        ParameterUpdates.sgd(
+          buffers, 1..<count, .init(rate: 0.1, momentum: 0.9, decay: 0.01, adaptation: 0.5))
+        let index = count - 1
+        let start = noise(count, 4)[index]
+        let v = 0.9 * start + (first.array[index] + second.array[index] + 0.01 * noise(count, 3)[index]) * 0.5
+        XCTAssertEqual(velocity.pointer[index], v, accuracy: 1e-5)
+        XCTAssertEqual(velocity.pointer[0], noise(count, 4)[0], "outside the range")
+        results.append(weights.array + velocity.array)
+      }
+      XCTAssertEqual(results[0], results[1], "\(count) floats")
+    }
+  }
+
   /// With a constant online network, xi after n updates is theta + tau^n (xi0 - theta).
   func testMovingAverageInClosedForm() {
     let count = 3001

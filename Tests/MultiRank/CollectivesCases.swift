@@ -279,45 +279,35 @@ private var pendingCases: [MultiRankCase] {
         }
       }
     },
-    MultiRankCase(name: "collectives: sums where they are, in memory of two ranks, have the bits that MPI's have") {
+    MultiRankCase(name: "collectives: memory of a host's ranks, late ones waited for, each number taken once") {
       communicator in
-      let count = 40_013
-      let sums = try communicator.sharedSums(count: count)
-      // Two ranks of one host must share memory, or the case would test nothing on any rank count.
+      let (count, numbers, rounds) = (40_013, 3_000, 6)
+      let (next, arrived) = (0, 8..<8 + communicator.size)
+      let memory = try communicator.hostMemory(floats: count, counters: arrived.upperBound)
+      // Ranks of one host must share memory, or the case would test nothing on any rank count.
       let isOneHost = try communicator.splitByHost().size == communicator.size
       try expect(
-        (sums != nil) == (isOneHost && communicator.size == 2),
-        "\(communicator.size) ranks, of one host: \(isOneHost), sum in shared memory: \(sums != nil)")
-      guard let sums else { return }
-      for round in 0..<4 {
-        let both = (0..<2).map { roughFloats(count, rank: $0 + 2 * round) }
-        var wanted = both[communicator.rank]
-        let late = round % 2 == communicator.rank
-        // Late with its numbers: a sum that did not wait for them would have the last round's. No time is asserted.
-        if late { usleep(20_000) }
-        for index in wanted.indices { sums.floats[index] = wanted[index] }
-        // In the last two rounds all slots are taken, and the ranks meet through MPI.
-        var others = [Double](repeating: 1, count: 16)
-        try others.withUnsafeMutableBufferPointer { others in
-          let pending = try (0..<(round < 2 ? 0 : 16)).map {
-            try communicator.startAllReduce(UnsafeMutableBufferPointer(rebasing: others[$0..<$0 + 1]), .sum)
-          }
-          var end = count
-          while end > 0 {
-            let start = max(0, end - 7_001)
-            try sums.start(start..<end)
-            // Late with its half of each sum: the other rank must not be done before.
-            if late { usleep(1_000) }
-            end = start
-          }
-          try sums.finish()
-          for sum in pending { try sum.wait() }
+        (memory != nil) == (isOneHost && communicator.size > 1),
+        "\(communicator.size) ranks, of one host: \(isOneHost), memory in common: \(memory != nil)")
+      guard let memory else { return }
+      for round in 1...rounds {
+        // Late with its numbers: who did not wait would read the last round's. No time is asserted.
+        if round % communicator.size == communicator.rank { usleep(20_000) }
+        let own = roughFloats(count, rank: communicator.rank + communicator.size * round)
+        memory.floats(of: communicator.rank).update(from: own, count: count)
+        memory.move(arrived.lowerBound + communicator.rank, to: UInt64(round))
+        try memory.wait(for: arrived, toReach: UInt64(round))
+        for rank in 0..<communicator.size {
+          let found = UnsafeBufferPointer(start: memory.floats(of: rank), count: count)
+          let wanted = roughFloats(count, rank: rank + communicator.size * round)
+          try expect(found.elementsEqual(wanted), "round \(round): another's floats are not those it wrote")
         }
-        // Before the ranks meet again: every sum must be there now.
-        let found = Array(sums.floats)
-        try expect(found == zip(both[0], both[1]).map { $0 + $1 }, "round \(round): sums in shared memory are wrong")
-        try communicator.allReduce(&wanted, .sum)
-        try expect(found == wanted, "round \(round): sums in shared memory differ from MPI's")
+        var taken = [Int64](repeating: 0, count: numbers)
+        while let number = memory.take(next, before: UInt64(round * numbers)) {
+          taken[Int(number) - (round - 1) * numbers] += 1
+        }
+        try communicator.allReduce(&taken, .sum)
+        try expect(taken.allSatisfy { $0 == 1 }, "round \(round): a number was taken by several ranks, or by none")
       }
     },
   ]

@@ -82,31 +82,7 @@ var trainingCases: [MultiRankCase] {
     },
     MultiRankCase(name: "training: a replica that differs stops the run by name", ranks: .only([2, 3])) {
       communicator in
-      try withRuns(communicator) { runs in
-        let last = communicator.size - 1
-        let moco = try runs.trainer("queue", communicator) { ($0.method, $0.checkpointEvery) = (.moco, 4) }
-        moco.afterStep = { if $0 == 3, communicator.rank == last { moco.method.queue?.keys.pointer[100] += 0.5 } }
-        let error = try expectThrows(ReplicaDifference.self) { try moco.run() }
-        try expectEqual(error.tensor, "queue.keys", "the tensor")
-        for (tensor, isTarget) in [("encoder.conv1.weight", true), ("projector.3.bias", false)] {
-          let trainer = try runs.trainer("\(isTarget)", communicator) {
-            $0.emaOn = .everyRank
-            $0.checkpointEvery = 4
-          }
-          trainer.afterStep = { step in
-            guard step == 3, communicator.rank == last else { return }
-            let store = isTarget ? trainer.method.target! : trainer.method.online
-            let parameter = store.parameters.first { $0.name == tensor }!
-            store.values.pointer[parameter.offset] += 0.5
-          }
-          let error = try expectThrows(ReplicaDifference.self) { try trainer.run() }
-          try expectEqual(error.rank, last, "the rank")
-          try expectEqual(error.tensor, (isTarget ? "target." : "online.") + tensor, "the tensor")
-          try runs.onRoot(communicator) {
-            try expect(!AtomicDirectory.exists(runs("\(isTarget)/checkpoints")), "the difference is in a checkpoint")
-          }
-        }
-      }
+      try withRuns(communicator) { try checkDifference($0, communicator) }
     },
     MultiRankCase(name: "training: twenty steps are PyTorch's in sync", ranks: .only([1, 2, 4]), limit: 150) {
       try checkTwentySteps("sync", against: "sync", $0)
@@ -235,6 +211,37 @@ private func checkTwentySteps(_ scope: String, against key: String, _ communicat
         // The fixture's own float32 run strays by 2e-6; a missing weight decay would by 4e-4.
         try expect(abs(a - b) <= 2e-5 * b, "\(scope): the loss of step \(step + 1) is \(a), not \(b)")
       }
+    }
+  }
+}
+
+/// A tensor spoilt on the last rank: the queue, a running mean, and parameters where each rank has its own.
+private func checkDifference(_ runs: Runs, _ communicator: Communicator) throws {
+  defer { communicator.sharesMemory = true }
+  let last = communicator.size - 1
+  func check(_ name: String, _ tensor: String, sharesMemory: Bool = true, spoil: @escaping (Siamese) -> Void) throws {
+    communicator.sharesMemory = sharesMemory
+    let trainer = try runs.trainer(name, communicator) {
+      ($0.emaOn, $0.checkpointEvery) = (.everyRank, 4)
+      if tensor == "queue.keys" { $0.method = .moco }
+    }
+    trainer.afterStep = { if $0 == 3, communicator.rank == last { spoil(trainer.method) } }
+    let error = try expectThrows(ReplicaDifference.self) { try trainer.run() }
+    try expectEqual(error.rank, last, "the rank")
+    try expectEqual(error.tensor, tensor, "the tensor")
+    try runs.onRoot(communicator) {
+      try expect(!AtomicDirectory.exists(runs("\(name)/checkpoints")), "the difference is in a checkpoint")
+    }
+  }
+  try check("queue", "queue.keys") { $0.queue?.keys.pointer[100] += 0.5 }
+  try check("running", "target.encoder.bn1.running_mean") { method in
+    let store = method.target!
+    store.running.pointer[store.buffers.first { $0.name == "encoder.bn1.running_mean" }!.offset] += 0.5
+  }
+  for (tensor, isTarget) in [("encoder.conv1.weight", true), ("projector.3.bias", false)] {
+    try check("\(isTarget)", (isTarget ? "target." : "online.") + tensor, sharesMemory: false) { method in
+      let store = isTarget ? method.target! : method.online
+      store.values.pointer[store.parameters.first { $0.name == tensor }!.offset] += 0.5
     }
   }
 }
