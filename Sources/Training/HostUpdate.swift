@@ -5,9 +5,9 @@ import Methods
 import Synchronization
 
 /// The end of a step on ranks that share a host: parameters, velocity and, where it can be, the target lie once in memory
-/// that all of them map, instead of once a rank. Whoever is free takes the next piece of the flat buffers, adds up its
-/// gradients where two ranks are all there are, and updates it for all, so that a rank that is behind takes fewer. No number
-/// depends on who computes it: the bits are those of `Optimizer.update` and `MovingAverageTarget` on replicas.
+/// that all of them map, instead of once a rank. Each rank has its share of the flat buffers, in pieces; it adds up a piece's
+/// gradients where two ranks are all there are, and updates it for all. Who is done takes pieces of the others' shares, so
+/// that a rank that is behind updates fewer. No number depends on who computes it: the bits are those of `Optimizer.update` and `MovingAverageTarget` on replicas.
 ///
 /// Optimizer state that is shared out over the ranks is ZeRO's first stage (Rajbhandari et al. 2020, arXiv 1910.02054); shared
 /// memory spares the messages.
@@ -32,21 +32,21 @@ package final class HostUpdate {
   /// Steps that this rank has begun; all ranks count alike.
   private var round: UInt64 = 0
   private var hasParameters = false
-  /// Pieces of the target that rank 0 has taken in this round.
-  private let moved = Atomic<Int>(0)
+  /// The next pieces, one a share, whose target rank 0 moves in this round.
+  private let moving: UnsafeMutablePointer<Atomic<Int>>
 
-  /// The counters that ranks tell each other by, each of which comes to the round's number, but `next`.
+  /// The counters that ranks tell each other by. Each comes to the round's number, but those of pieces taken.
   private struct Counters {
     let ranks: Int
     let pieces: Int
-    /// The next piece to be taken, over all rounds; on a cache line of its own.
-    let next = 0
+    /// Pieces of a rank's share that were taken, over all rounds; each on a cache line of its own.
+    func taken(_ share: Int) -> Int { 8 * share }
     /// The same for sums of squares.
-    let nextSquare = 8
+    func takenSquares(_ share: Int) -> Int { 8 * (ranks + share) }
     /// The target is there.
-    let target = 16
+    var target: Int { 8 * 2 * ranks }
     /// Each rank's: its gradients are there, and it uses the parameters no more.
-    var arrived: Range<Int> { 24..<24 + ranks }
+    var arrived: Range<Int> { target + 8..<target + 8 + ranks }
     /// Each piece's: it is updated.
     var updated: Range<Int> { arrived.upperBound..<arrived.upperBound + pieces }
     /// Each piece's: its sums of squares are there.
@@ -77,10 +77,16 @@ package final class HostUpdate {
       case (_, .rank0): host.size == world.size ? .rank0 : .nobody
       }
     adaptations = .allocate(capacity: optimizer.ruleCount)
+    moving = .allocate(capacity: host.size)
+    for share in 0..<host.size { (moving + share).initialize(to: Atomic(0)) }
     method.online.gradients = buffer(of: host.rank, at: 0, count: online)
   }
 
-  deinit { adaptations.deallocate() }
+  deinit {
+    adaptations.deallocate()
+    moving.deinitialize(count: host.size)
+    moving.deallocate()
+  }
 
   /// Whether the target is moved here.
   var movesTarget: Bool { targetShare != .nobody }
@@ -101,11 +107,11 @@ package final class HostUpdate {
       try memory.wait(for: counters.squared, toReach: round)
     }
     optimizer.adaptations(partials, into: adaptations)
-    moved.store(0, ordering: .relaxed)
+    for share in 0..<host.size { moving[share].store(self.share(of: share).lowerBound, ordering: .relaxed) }
     team.run { thread in update(rate, tau, thread) }
     try memory.wait(for: counters.updated, toReach: round)
     if targetShare == .rank0, host.rank == 0 {
-      moveUpdated(tau, thread: 0)
+      moveUpdated(tau, 0)
       memory.move(counters.target, to: round)
     }
   }
@@ -126,12 +132,11 @@ package final class HostUpdate {
     let values = buffer(of: 0, at: online, count: online)
     let velocity = buffer(of: 0, at: 2 * online, count: online)
     let target = method.target.map { buffer(of: 0, at: 3 * online, count: $0.values.count) }
-    if host.rank == 0 {
-      values.pointer.update(from: method.online.values.pointer, count: online)
-      velocity.pointer.update(from: optimizer.velocity.pointer, count: online)
-      if movesTarget, let target, let own = method.target?.values {
-        target.pointer.update(from: own.pointer, count: own.count)
-      }
+    // Each rank its share, so that it lies near the core that will update it where memory has a place.
+    for piece in share(of: host.rank).map({ pieces[$0] }) {
+      values.copy(method.online.values, piece.range)
+      velocity.copy(optimizer.velocity, piece.range)
+      if movesTarget, let target, let own = method.target?.values { target.copy(own, piece.range) }
     }
     try host.barrier()
     method.online.values = values
@@ -159,10 +164,26 @@ package final class HostUpdate {
       otherGradients: optimizer.partialCount > 0 ? nil : memory.floats(of: 1))
   }
 
-  /// Takes pieces until there are none, and leaves their sums of squares.
+  /// The pieces of a rank's share.
+  private func share(of rank: Int) -> Range<Int> {
+    pieces.count * rank / host.size..<pieces.count * (rank + 1) / host.size
+  }
+
+  /// Calls `body` with pieces until all are taken, those of this rank's share first.
+  /// - Parameter taken: the counter of a share.
+  private func takePieces(_ taken: (Int) -> Int, _ body: (Int) -> Void) {
+    for next in 0..<host.size {
+      let owner = (host.rank + next) % host.size
+      let share = share(of: owner)
+      let end = round * UInt64(share.count)
+      while let number = memory.take(taken(owner), before: end) { body(share.upperBound - Int(end - number)) }
+    }
+  }
+
+  /// Leaves the sums of squares of all pieces that this thread gets.
   private func square() {
     let buffers = buffers
-    while let index = take(counters.nextSquare) {
+    takePieces(counters.takenSquares) { index in
       let piece = pieces[index]
       if addsGradients { ParameterUpdates.add(memory.floats(of: 1), to: memory.floats(of: 0), piece.range) }
       if optimizer.adapts(piece) { optimizer.square(piece, buffers, into: partials) }
@@ -170,31 +191,29 @@ package final class HostUpdate {
     }
   }
 
-  /// Takes pieces until there are none, and updates them.
+  /// Updates all pieces that this thread gets.
   private func update(_ rate: Double, _ tau: Double?, _ thread: Int) {
     let buffers = buffers
-    while let index = take(counters.next) {
+    takePieces(counters.taken) { index in
       let piece = pieces[index]
       optimizer.update(piece, buffers, rate: rate, adaptation: adaptations[piece.rule])
       if targetShare == .everyRank { clock.measure(.ema, on: thread) { move(piece, tau) } }
       memory.move(counters.updated.lowerBound + index, to: round)
-      if targetShare == .rank0, host.rank == 0 { moveUpdated(tau, thread: thread) }
+      if targetShare == .rank0, host.rank == 0 { moveUpdated(tau, thread) }
     }
   }
 
-  private func take(_ counter: Int) -> Int? {
-    let end = round * UInt64(pieces.count)
-    return memory.take(counter, before: end).map { pieces.count - Int(end - $0) }
-  }
-
-  /// Moves the target as far as the parameters that follow one another are updated.
-  private func moveUpdated(_ tau: Double?, thread: Int) {
+  /// Moves the target as far as the pieces that follow one another in a share are updated.
+  private func moveUpdated(_ tau: Double?, _ thread: Int) {
     clock.measure(.ema, on: thread) {
-      while true {
-        let index = moved.load(ordering: .relaxed)
-        guard index < pieces.count, memory.count(counters.updated.lowerBound + index) >= round else { return }
-        let isTaken = moved.compareExchange(expected: index, desired: index + 1, ordering: .relaxed).exchanged
-        if isTaken { move(pieces[index], tau) }
+      for owner in 0..<host.size {
+        let end = share(of: owner).upperBound
+        while true {
+          let index = moving[owner].load(ordering: .relaxed)
+          guard index < end, memory.count(counters.updated.lowerBound + index) >= round else { break }
+          let isTaken = moving[owner].compareExchange(expected: index, desired: index + 1, ordering: .relaxed).exchanged
+          if isTaken { move(pieces[index], tau) }
+        }
       }
     }
   }
@@ -205,5 +224,13 @@ package final class HostUpdate {
     let range = piece.range.clamped(to: 0..<target.values.count)
     ParameterUpdates.movingAverage(
       target: target.values.pointer, online: method.online.values.pointer, range, tau: tau)
+  }
+}
+
+extension AlignedBuffer {
+  /// The floats of a range, as far as both have them.
+  fileprivate func copy(_ other: AlignedBuffer, _ range: Range<Int>) {
+    let range = range.clamped(to: 0..<min(count, other.count))
+    (pointer + range.lowerBound).update(from: other.pointer + range.lowerBound, count: range.count)
   }
 }
