@@ -22,6 +22,8 @@ public final class Communicator: @unchecked Sendable {
     case open(Mailbox)
   }
   private var sharedMemory = SharedMemory.unopened
+  /// See `splitByHost`.
+  var ranksOfHost: Communicator?
   /// Those that were started, for use again.
   var pendings: [Pending] = []
 

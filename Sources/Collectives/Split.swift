@@ -10,13 +10,16 @@ extension Communicator {
     return try derived { MPI_Comm_split($0, Int32(color), Int32(clamping: key), $1) }
   }
 
-  /// The communicator of the ranks that run on this rank's host.
+  /// The communicator of the ranks that run on this rank's host: the same one each time, which the first call makes.
   /// - Throws: `CollectiveError`.
   public func splitByHost() throws -> Communicator {
     guard size > 1 else { return try Communicator(handle: nil) }
-    return try derived {
+    if let ranksOfHost { return ranksOfHost }
+    let made = try derived {
       MPI_Comm_split_type($0, cmpi_comm_type_shared(), Int32(clamping: rank), cmpi_info_null(), $1)
     }
+    ranksOfHost = made
+    return made
   }
 
   private func derived(_ make: (MPI_Comm, UnsafeMutablePointer<MPI_Comm?>) -> Int32) throws -> Communicator {

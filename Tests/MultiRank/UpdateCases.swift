@@ -61,7 +61,8 @@ private func checkLateRanks(
   (settings.optimizer, settings.emaOn, settings.larsTrust) = (optimizer, placement, 0.5)
   (settings.width, settings.hidden, settings.dim, settings.imageSize) = (32, 512, 256, 32)
   settings.batch = 2 * communicator.size
-  let step = try TrainingStep(settings, total: 9, threads: 1, spins: 100, world: communicator)
+  let threads = placement == .rank0 ? 2 : 1
+  let step = try TrainingStep(settings, total: 9, threads: threads, spins: 100, world: communicator)
   guard let update = step.hostUpdate, let target = step.method.target else {
     return try expect(try communicator.splitByHost().size < communicator.size, "a host's ranks have nothing in common")
   }
@@ -69,7 +70,8 @@ private func checkLateRanks(
   settings.batch = 2
   let own = try communicator.split(color: communicator.rank, key: 0)
   let alone = try TrainingStep(settings, total: 9, threads: 1, spins: 100, world: own)
-  let (online, replica, team) = (step.method.online, alone.method.online, alone.method.context.team)
+  let (online, replica) = (step.method.online, alone.method.online)
+  let (team, lone) = (step.method.context.team, alone.method.context.team)
   for method in [step.method, alone.method] { method.initialize(seed: 3) }
   try update.takeParameters()
   for round in 0..<6 {
@@ -78,10 +80,10 @@ private func checkLateRanks(
     try communicator.allReduce(replica.gradients.floats, .sum)
     let before = Array(replica.values.floats)
     // First, so that what the ranks did in common is looked at in the moment it should be there.
-    alone.optimizer.update(replica, rate: 1e-3, team: team)
+    alone.optimizer.update(replica, rate: 1e-3, team: lone)
     let average = alone.method.target!.values
     ParameterUpdates.movingAverage(
-      target: average.pointer, online: replica.values.pointer, count: average.count, tau: 0.75, team: team)
+      target: average.pointer, online: replica.values.pointer, count: average.count, tau: 0.75, team: lone)
     let isLate = round / 2 % communicator.size == communicator.rank
     if isLate, round % 2 == 0 { usleep(10_000) }
     try expect(online.values.floats.elementsEqual(before), "round \(round): parameters that were still in use changed")
