@@ -89,7 +89,7 @@ package final class HostUpdate {
   }
 
   /// Whether the target is moved here.
-  var movesTarget: Bool { targetShare != .nobody }
+  package var movesTarget: Bool { targetShare != .nobody }
 
   /// Says that this rank's backward pass is over. Collective, as are all that follow.
   package func arrive() {

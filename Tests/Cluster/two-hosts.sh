@@ -43,10 +43,15 @@ export OMPI_MCA_plm_rsh_agent=$work/agent OMPI_MCA_btl=tcp,self,vader OMPI_MCA_b
 on_one() { nsenter --net="/run/netns/$one" unshare --uts sh -c "hostname $one; exec \"\$@\"" sh "$@"; }
 
 mpirun_basics
-timeout -k 5 300 nsenter --net="/run/netns/$one" unshare --uts sh -c "hostname $one; exec \"\$@\"" sh \
-  "${MPIRUN[@]}" --hostfile "$work/hosts" --bind-to none -n 4 "$bin/multirank-tests" --expect-ranks 4 \
-  --filter collectives >"$work/out" 2>&1 </dev/null || true
+multirank() {
+  on_one timeout -k 5 300 "${MPIRUN[@]}" --hostfile "$work/hosts" --bind-to none -n 4 "$bin/multirank-tests" \
+    --expect-ranks 4 --filter "$1" >"$work/out" 2>&1 </dev/null || true
+}
+multirank collectives
 check "hosts: every collective over two hosts" "$work/out" "split by host" " passed, 0 failed"
+multirank update
+check "hosts: two ranks of each update in common to the bits of replicas" "$work/out" "bits of replicas" \
+  " passed, 0 failed"
 
 export BYOL_DIST_PROGRAM=$work/product STAND_IN_STATE=$work/state
 STAND_IN="steps 300" on_one timeout -k 5 60 launch/run --hosts "$work/hosts" train --out "$work/run" \

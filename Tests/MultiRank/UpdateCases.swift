@@ -96,8 +96,10 @@ private func checkLateRanks(
     try expect(
       online.values.floats.elementsEqual(replica.values.floats), "\(optimizer), round \(round): the parameters differ")
     try update.settle()
+    // Between hosts rank 0's goes by message.
+    try expect(update.movesTarget || placement == .rank0, "nobody moves the target")
     try expect(
-      target.values.floats.elementsEqual(average.floats),
+      !update.movesTarget || target.values.floats.elementsEqual(average.floats),
       "\(optimizer), \(placement), round \(round): the target differs")
   }
 }
