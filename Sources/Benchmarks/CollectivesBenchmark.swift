@@ -22,6 +22,8 @@ public struct CollectivesBenchmark {
   public func run(world: Communicator) throws -> [Row] {
     let largest = 64 << 20
     let buffer = AlignedBuffer(count: largest / 4)
+    // What gradients are added up by between hosts.
+    let ordered = OrderedAllReduce(world, longest: largest / 4)
     let numbers = UnsafeMutableBufferPointer<Double>.allocate(capacity: 8192)
     numbers.initialize(repeating: 0)
     defer { numbers.deallocate() }
@@ -30,6 +32,7 @@ public struct CollectivesBenchmark {
     while bytes <= largest {
       let part = UnsafeMutableBufferPointer(start: buffer.pointer, count: bytes / 4)
       rows.append(try row("all-reduce", bytes, world) { try world.allReduce(part, .sum) })
+      rows.append(try row("in order", bytes, world) { try ordered.run(part) })
       // What batch norms' sums cross the ranks by.
       if bytes <= 64 << 10 {
         let sums = UnsafeMutableBufferPointer(rebasing: numbers[..<(bytes / 8)])

@@ -17,16 +17,14 @@ public enum ParameterUpdates {
   public struct Buffers {
     public var weights: UnsafeMutablePointer<Float>
     public var velocity: UnsafeMutablePointer<Float>
-    public var gradients: UnsafePointer<Float>
-    /// Another rank's gradients, which are added to this one's.
-    public var otherGradients: UnsafePointer<Float>?
+    /// Of one rank or of several, whose sum in this order is meant.
+    public var gradients: UnsafeBufferPointer<UnsafePointer<Float>>
 
     public init(
-      weights: UnsafeMutablePointer<Float>, velocity: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
-      otherGradients: UnsafePointer<Float>? = nil
+      weights: UnsafeMutablePointer<Float>, velocity: UnsafeMutablePointer<Float>,
+      gradients: UnsafeBufferPointer<UnsafePointer<Float>>
     ) {
-      (self.weights, self.velocity) = (weights, velocity)
-      (self.gradients, self.otherGradients) = (gradients, otherGradients)
+      (self.weights, self.velocity, self.gradients) = (weights, velocity, gradients)
     }
   }
 
@@ -35,22 +33,33 @@ public enum ParameterUpdates {
     weights: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>, velocity: UnsafeMutablePointer<Float>,
     range: Range<Int>, rate: Float, momentum: Float, decay: Float, adaptation: Float = 1, team: ThreadTeam
   ) {
-    let buffers = Buffers(weights: weights, velocity: velocity, gradients: gradients)
     let factors = Factors(rate: rate, momentum: momentum, decay: decay, adaptation: adaptation)
-    team.split(range.count, grain: 1024) { part in
-      sgd(buffers, range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound, factors)
+    withUnsafePointer(to: gradients) { gradients in
+      let buffers = Buffers(
+        weights: weights, velocity: velocity, gradients: UnsafeBufferPointer(start: gradients, count: 1))
+      team.split(range.count, grain: 1024) { part in
+        sgd(buffers, range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound, factors)
+      }
     }
   }
 
   /// The same on the calling thread.
   public static func sgd(_ buffers: Buffers, _ range: Range<Int>, _ factors: Factors) {
-    let (gradients, weights, velocity) = (buffers.gradients, buffers.weights, buffers.velocity)
-    guard let others = buffers.otherGradients else {
-      return sgd(weights, velocity, range, factors, gradient: { gradients[$0] }, gradients: { .load(gradients + $0) })
+    let (weights, velocity) = (buffers.weights, buffers.velocity)
+    let (first, others) = (buffers.gradients[0], buffers.gradients.dropFirst())
+    switch others.count {
+    case 0:
+      sgd(weights, velocity, range, factors, gradient: { first[$0] }, gradients: { .load(first + $0) })
+    case 1:
+      let second = buffers.gradients[1]
+      sgd(
+        weights, velocity, range, factors, gradient: { first[$0] + second[$0] },
+        gradients: { .load(first + $0) + .load(second + $0) })
+    default:
+      sgd(
+        weights, velocity, range, factors, gradient: { at in others.reduce(first[at]) { $0 + $1[at] } },
+        gradients: { at in others.reduce(.load(first + at)) { $0 + .load($1 + at) } })
     }
-    sgd(
-      weights, velocity, range, factors, gradient: { gradients[$0] + others[$0] },
-      gradients: { .load(gradients + $0) + .load(others + $0) })
   }
 
   @inline(__always)
@@ -75,11 +84,11 @@ public enum ParameterUpdates {
     }
   }
 
-  /// Adds another rank's gradients, on the calling thread.
+  /// Adds other ranks' gradients to the first's, on the calling thread.
   public static func add(
-    _ others: UnsafePointer<Float>, to gradients: UnsafeMutablePointer<Float>, _ range: Range<Int>
+    _ others: UnsafeBufferPointer<UnsafePointer<Float>>, to gradients: UnsafeMutablePointer<Float>, _ range: Range<Int>
   ) {
-    for i in range { gradients[i] += others[i] }
+    for other in others { for i in range { gradients[i] += other[i] } }
   }
 
   /// The exponential moving average: target = tau target + (1 - tau) online (Grill et al. 2020, equation 1).

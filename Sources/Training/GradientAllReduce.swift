@@ -4,9 +4,10 @@ import Kernels
 /// Sums the flat gradient buffer over the ranks, bucket by bucket, each as soon as the backward pass has filled it.
 ///
 /// The backward pass fills the buffer from its end, so a bucket is a range of it; all ranks cut it alike. Ranks'
-/// gradients are shares of the mean over the global batch, so the sum is that mean's gradient.
+/// gradients are shares of the mean over the global batch, so the sum is that mean's gradient. Where all ranks share a host's
+/// memory, `HostUpdate` adds up in the same order instead.
 public final class GradientAllReduce {
-  private let communicator: Communicator
+  private let allReduce: OrderedAllReduce
   private let gradients: AlignedBuffer
   private let bucketFloats: Int
   private let clock: PhaseClock
@@ -15,13 +16,13 @@ public final class GradientAllReduce {
 
   /// - Parameter bucketBytes: large enough that latency does not matter, small enough to be cached still.
   public init(
-    _ gradients: AlignedBuffer, communicator: Communicator, clock: PhaseClock,
-    bucketBytes: Int = 4 << 20
+    _ gradients: AlignedBuffer, communicator: Communicator, clock: PhaseClock, bucketBytes: Int = 4 << 20
   ) {
     self.clock = clock
     self.gradients = gradients
-    self.communicator = communicator
     bucketFloats = max(1, bucketBytes / MemoryLayout<Float>.stride)
+    // The last one is what is left.
+    allReduce = OrderedAllReduce(communicator, longest: min(bucketFloats, gradients.count))
     sent = gradients.count
   }
 
@@ -37,9 +38,7 @@ public final class GradientAllReduce {
 
   private func reduce(from low: Int) throws {
     let bucket = UnsafeMutableBufferPointer(start: gradients.pointer + low, count: sent - low)
-    try clock.measure(.communication) {
-      try communicator.allReduce(bucket, .sum)
-    }
+    try clock.measure(.communication) { try allReduce.run(bucket) }
     sent = low
   }
 }

@@ -6,7 +6,7 @@ import Synchronization
 
 /// The end of a step on ranks that share a host: parameters, velocity and, where it can be, the target lie once in memory
 /// that all of them map, instead of once a rank. Each rank has its share of the flat buffers, in pieces; it adds up a piece's
-/// gradients where two ranks are all there are, and updates it for all. Who is done takes pieces of the others' shares, so
+/// gradients where the host's ranks are all there are, and updates it for all. Who is done takes pieces of the others' shares, so
 /// that a rank that is behind updates fewer. No number depends on who computes it: the bits are those of `Optimizer.update` and `MovingAverageTarget` on replicas.
 ///
 /// Optimizer state that is shared out over the ranks is ZeRO's first stage (Rajbhandari et al. 2020, arXiv 1910.02054); shared
@@ -26,8 +26,10 @@ package final class HostUpdate {
   private let clock: PhaseClock
   private let pieces: [Optimizer.Piece]
   private let targetShare: TargetShare
-  /// Whether the gradients are added up here: of two ranks, whose sums have one order.
+  /// Whether the gradients are added up here: where the host's ranks are all.
   package let addsGradients: Bool
+  /// What a step's gradients are the sum of: each rank's, or this rank's where they are added up between hosts.
+  private let gradients: UnsafeMutableBufferPointer<UnsafePointer<Float>>
   private let adaptations: UnsafeMutablePointer<Float>
   /// Steps that this rank has begun; all ranks count alike.
   private var round: UInt64 = 0
@@ -69,13 +71,16 @@ package final class HostUpdate {
     guard let memory = try host.hostMemory(floats: floats, counters: counters.count) else { return nil }
     (self.memory, self.world, self.method, self.optimizer) = (memory, world, method, optimizer)
     clock = method.context.clock
-    addsGradients = world.size == 2 && host.size == 2
+    addsGradients = host.size == world.size
     targetShare =
       switch (method.target, placement) {
       case (nil, _): .nobody
       case (_, .everyRank): .everyRank
       case (_, .rank0): host.size == world.size ? .rank0 : .nobody
       }
+    let ranks = addsGradients ? Array(0..<host.size) : [host.rank]
+    gradients = .allocate(capacity: ranks.count)
+    for (place, rank) in ranks.enumerated() { gradients[place] = UnsafePointer(memory.floats(of: rank)) }
     adaptations = .allocate(capacity: optimizer.ruleCount)
     moving = .allocate(capacity: host.size)
     for share in 0..<host.size { (moving + share).initialize(to: Atomic(0)) }
@@ -83,6 +88,7 @@ package final class HostUpdate {
   }
 
   deinit {
+    gradients.deallocate()
     adaptations.deallocate()
     moving.deinitialize(count: host.size)
     moving.deallocate()
@@ -155,13 +161,10 @@ package final class HostUpdate {
 
   /// What a piece is updated with. Sums of squares need the gradients' sums, which are then where the first rank's were.
   private var buffers: ParameterUpdates.Buffers {
-    let (values, velocity) = (method.online.values.pointer, optimizer.velocity.pointer)
-    guard addsGradients else {
-      return .init(weights: values, velocity: velocity, gradients: method.online.gradients.pointer)
-    }
+    let all = UnsafeBufferPointer(gradients)
     return .init(
-      weights: values, velocity: velocity, gradients: memory.floats(of: 0),
-      otherGradients: optimizer.partialCount > 0 ? nil : memory.floats(of: 1))
+      weights: method.online.values.pointer, velocity: optimizer.velocity.pointer,
+      gradients: optimizer.partialCount > 0 ? UnsafeBufferPointer(rebasing: all[..<1]) : all)
   }
 
   /// The pieces of a rank's share.
@@ -185,7 +188,8 @@ package final class HostUpdate {
     let buffers = buffers
     takePieces(counters.takenSquares) { index in
       let piece = pieces[index]
-      if addsGradients { ParameterUpdates.add(memory.floats(of: 1), to: memory.floats(of: 0), piece.range) }
+      let others = UnsafeBufferPointer(rebasing: UnsafeBufferPointer(gradients)[1...])
+      ParameterUpdates.add(others, to: memory.floats(of: 0), piece.range)
       if optimizer.adapts(piece) { optimizer.square(piece, buffers, into: partials) }
       memory.move(counters.squared.lowerBound + index, to: round)
     }

@@ -64,8 +64,15 @@ public final class Optimizer {
   /// Takes one step with the store's gradients, which must be those of the mean over the global batch. Every rank
   /// computes the same bits from the same gradients, on any number of threads.
   public func update(_ store: ParameterStore, rate: Double, team: ThreadTeam) {
-    let buffers = ParameterUpdates.Buffers(
-      weights: store.values.pointer, velocity: velocity.pointer, gradients: store.gradients.pointer)
+    withUnsafePointer(to: UnsafePointer(store.gradients.pointer)) { gradients in
+      update(
+        .init(
+          weights: store.values.pointer, velocity: velocity.pointer,
+          gradients: UnsafeBufferPointer(start: gradients, count: 1)), rate: rate, team: team)
+    }
+  }
+
+  private func update(_ buffers: ParameterUpdates.Buffers, rate: Double, team: ThreadTeam) {
     for (index, rule) in rules.enumerated() {
       if rule.adapts {
         team.split(rule.range.count, grain: SquaredSums.chunk) { part in
@@ -121,11 +128,12 @@ extension Optimizer {
   }
 
   /// Puts a piece's sums of squares where they belong in `partials`.
+  /// - Parameter buffers: with gradients that are added up.
   func square(_ piece: Piece, _ buffers: ParameterUpdates.Buffers, into partials: UnsafeMutablePointer<Double>) {
     let rule = rules[piece.rule]
     let first = SquaredSums.partials(piece.range.lowerBound - rule.range.lowerBound)
     SquaredSums.weightsAndGradients(
-      weights: buffers.weights, gradients: buffers.gradients, range: piece.range, decay: rule.decay,
+      weights: buffers.weights, gradients: buffers.gradients[0], range: piece.range, decay: rule.decay,
       into: partials + rule.partialsAt + first)
   }
 

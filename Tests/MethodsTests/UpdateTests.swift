@@ -47,28 +47,38 @@ final class UpdateTests: XCTestCase {
     }
   }
 
-  /// Two ranks' gradients added up as they are used have the bits of their sum, whatever the length.
-  func testSGDAddsTwoRanksGradients() {
-    for count in [5, 16, 4003] {
-      let (first, second) = (AlignedBuffer(noise(count, 1)), AlignedBuffer(noise(count, 2)))
+  /// Ranks' gradients added up as they are used have the bits of their sum in that order, whatever the length.
+  func testSGDAddsRanksGradients() {
+    for (count, ranks) in [(5, 2), (16, 3), (4003, 1), (4003, 2), (4003, 5)] {
+      let all = (0..<ranks).map { AlignedBuffer(noise(count, UInt64($0))) }
+      var sum = all[0].array
+      for other in all[1...] { for i in 0..<count { sum[i] += other.array[i] } }
+      var pointers = all.map { UnsafePointer($0.pointer) }
       var results: [[Float]] = []
-      for isSum in [true, false] {
-        let (weights, velocity) = (AlignedBuffer(noise(count, 3)), AlignedBuffer(noise(count, 4)))
-        let gradients = AlignedBuffer(first.array)
-        if isSum { ParameterUpdates.add(second.pointer, to: gradients.pointer, 0..<count) }
-        let buffers = ParameterUpdates.Buffers(
-          weights: weights.pointer, velocity: velocity.pointer, gradients: gradients.pointer,
-          otherGradients: isSum ? nil : UnsafePointer(second.pointer))
-        ParameterUpdates.sgd(
-          buffers, 1..<count, .init(rate: 0.1, momentum: 0.9, decay: 0.01, adaptation: 0.5))
+      for addsFirst in [true, false] {
+        let (weights, velocity) = (AlignedBuffer(noise(count, 30)), AlignedBuffer(noise(count, 40)))
+        let first = AlignedBuffer(all[0].array)
+        if addsFirst {
+          pointers.withUnsafeBufferPointer {
+            ParameterUpdates.add(UnsafeBufferPointer(rebasing: $0[1...]), to: first.pointer, 0..<count)
+          }
+          XCTAssertEqual(first.array, sum)
+          pointers = [UnsafePointer(first.pointer)]
+        } else {
+          pointers = all.map { UnsafePointer($0.pointer) }
+        }
+        pointers.withUnsafeBufferPointer {
+          ParameterUpdates.sgd(
+            .init(weights: weights.pointer, velocity: velocity.pointer, gradients: $0), 1..<count,
+            .init(rate: 0.1, momentum: 0.9, decay: 0.01, adaptation: 0.5))
+        }
         let index = count - 1
-        let start = noise(count, 4)[index]
-        let v = 0.9 * start + (first.array[index] + second.array[index] + 0.01 * noise(count, 3)[index]) * 0.5
+        let v = 0.9 * noise(count, 40)[index] + (sum[index] + 0.01 * noise(count, 30)[index]) * 0.5
         XCTAssertEqual(velocity.pointer[index], v, accuracy: 1e-5)
-        XCTAssertEqual(velocity.pointer[0], noise(count, 4)[0], "outside the range")
+        XCTAssertEqual(velocity.pointer[0], noise(count, 40)[0], "outside the range")
         results.append(weights.array + velocity.array)
       }
-      XCTAssertEqual(results[0], results[1], "\(count) floats")
+      XCTAssertEqual(results[0], results[1], "\(count) floats of \(ranks) ranks")
     }
   }
 

@@ -279,6 +279,18 @@ private var pendingCases: [MultiRankCase] {
         }
       }
     },
+    MultiRankCase(name: "collectives: an ordered all-reduce has the bits of a sum in the order of the ranks") {
+      communicator in
+      let longest = 40_013
+      let sums = OrderedAllReduce(communicator, longest: longest)
+      for count in [0, 1, 7, 8, 1_000, longest] {
+        let all = (0..<communicator.size).map { roughFloats(count, rank: $0 + count) }
+        let wanted = all[1...].reduce(all[0]) { sum, other in zip(sum, other).map { $0 + $1 } }
+        var found = all[communicator.rank]
+        try found.withUnsafeMutableBufferPointer { try sums.run($0) }
+        try expect(found == wanted, "\(count) floats of \(communicator.size) ranks")
+      }
+    },
     MultiRankCase(name: "collectives: memory of a host's ranks, late ones waited for, each number taken once") {
       communicator in
       let (count, numbers, rounds) = (40_013, 3_000, 6)

@@ -73,11 +73,12 @@ private func checkLateRanks(
   let (online, replica) = (step.method.online, alone.method.online)
   let (team, lone) = (step.method.context.team, alone.method.context.team)
   for method in [step.method, alone.method] { method.initialize(seed: 3) }
+  let sums = OrderedAllReduce(communicator, longest: replica.gradients.count)
   try update.takeParameters()
   for round in 0..<6 {
     let gradients = roughFloats(online.values.count, rank: communicator.rank + round * communicator.size)
     replica.gradients.pointer.update(from: gradients, count: gradients.count)
-    try communicator.allReduce(replica.gradients.floats, .sum)
+    try sums.run(replica.gradients.floats)
     let before = Array(replica.values.floats)
     // First, so that what the ranks did in common is looked at in the moment it should be there.
     alone.optimizer.update(replica, rate: 1e-3, team: lone)
