@@ -3,16 +3,11 @@ internal import CMPI
 /// Memory of the ranks of one host that each of them maps: a block of floats of every rank's, and counters that all of them
 /// read and move. What a rank has written to the blocks before it moves a counter is there for whoever sees it moved.
 public final class HostMemory: @unchecked Sendable {
-  /// This rank's number among those of its host.
-  public let rank: Int
-  /// How many they are.
-  public let ranks: Int
   private let shared: SharedSegments
   private let host: Communicator
   private let floatsAt: Int
 
   private init(_ shared: SharedSegments, host: Communicator, floatsAt: Int) {
-    (rank, ranks) = (host.rank, host.size)
     (self.shared, self.host, self.floatsAt) = (shared, host, floatsAt)
   }
 

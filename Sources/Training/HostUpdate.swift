@@ -6,8 +6,9 @@ import Synchronization
 
 /// The end of a step on ranks that share a host: parameters, velocity and, where it can be, the target lie once in memory
 /// that all of them map, instead of once a rank. Each rank has its share of the flat buffers, in pieces; it adds up a piece's
-/// gradients where the host's ranks are all there are, and updates it for all. Who is done takes pieces of the others' shares, so
-/// that a rank that is behind updates fewer. No number depends on who computes it: the bits are those of `Optimizer.update` and `MovingAverageTarget` on replicas.
+/// gradients where the host's ranks are all there are, and updates it for all. Who is done takes pieces of the others'
+/// shares, so that a rank that is behind updates fewer. No number depends on who computes it: the bits are those of
+/// `Optimizer.update` and `MovingAverageTarget` on replicas.
 ///
 /// Optimizer state that is shared out over the ranks is ZeRO's first stage (Rajbhandari et al. 2020, arXiv 1910.02054); shared
 /// memory spares the messages.
@@ -20,7 +21,6 @@ package final class HostUpdate {
 
   private let memory: HostMemory
   private let host: Communicator
-  private let world: Communicator
   private let method: Siamese
   private let optimizer: Optimizer
   private let clock: PhaseClock
@@ -33,7 +33,6 @@ package final class HostUpdate {
   private let adaptations: UnsafeMutablePointer<Float>
   /// Steps that this rank has begun; all ranks count alike.
   private var round: UInt64 = 0
-  private var hasParameters = false
   /// The next pieces, one a share, whose target rank 0 moves in this round.
   private let moving: UnsafeMutablePointer<Atomic<Int>>
 
@@ -69,7 +68,7 @@ package final class HostUpdate {
     counters = Counters(ranks: host.size, pieces: pieces.count)
     let floats = 3 * online + (method.target?.values.count ?? 0) + 2 * optimizer.partialCount
     guard let memory = try host.hostMemory(floats: floats, counters: counters.count) else { return nil }
-    (self.memory, self.world, self.method, self.optimizer) = (memory, world, method, optimizer)
+    (self.memory, self.method, self.optimizer) = (memory, method, optimizer)
     clock = method.context.clock
     addsGradients = host.size == world.size
     targetShare =
@@ -107,15 +106,15 @@ package final class HostUpdate {
   /// - Parameter tau: nil leaves the target.
   /// - Throws: `CollectiveError`.
   package func run(rate: Double, tau: Double?, team: ThreadTeam) throws {
-    try memory.wait(for: counters.arrived, toReach: round)
+    try wait(for: counters.arrived)
     if optimizer.partialCount > 0 {
       team.run { _ in square() }
-      try memory.wait(for: counters.squared, toReach: round)
+      try wait(for: counters.squared)
     }
     optimizer.adaptations(partials, into: adaptations)
     for share in 0..<host.size { moving[share].store(self.share(of: share).lowerBound, ordering: .relaxed) }
     team.run { thread in update(rate, tau, thread) }
-    try memory.wait(for: counters.updated, toReach: round)
+    try wait(for: counters.updated)
     if targetShare == .rank0, host.rank == 0 {
       moveUpdated(tau, 0)
       memory.move(counters.target, to: round)
@@ -125,15 +124,16 @@ package final class HostUpdate {
   /// Waits until the target of the last update is there. It is not to be read before.
   /// - Throws: `CollectiveError`.
   package func settle() throws {
-    if targetShare == .rank0 { try memory.wait(for: counters.target..<counters.target + 1, toReach: round) }
+    if targetShare == .rank0 { try wait(for: counters.target..<counters.target + 1) }
   }
 
-  /// Before the first step: one copy of what the ranks have each.
-  /// - Throws: `ReplicaDifference` where they have not the same; `CollectiveError`.
+  private func wait(for counters: Range<Int>) throws {
+    try clock.measure(.communication) { try memory.wait(for: counters, toReach: round) }
+  }
+
+  /// Makes one copy of what the host's ranks have each, who must have the same. Before the first step.
+  /// - Throws: `CollectiveError`.
   package func takeParameters() throws {
-    guard !hasParameters else { return }
-    hasParameters = true
-    try ReplicaCheck.run(method, communicator: world)
     let online = method.online.values.count
     let values = buffer(of: 0, at: online, count: online)
     let velocity = buffer(of: 0, at: 2 * online, count: online)

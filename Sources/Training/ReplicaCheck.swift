@@ -12,7 +12,8 @@ public struct ReplicaDifference: Error, CustomStringConvertible {
   }
 }
 
-/// Compares a hash of every tensor across ranks; replicas must stay bitwise equal.
+/// Compares a hash of every tensor across ranks; replicas must stay bitwise equal. Ranks of a host may have one copy of the
+/// parameters between them (`HostUpdate`), which is then compared between hosts.
 public enum ReplicaCheck {
   /// Collective.
   /// - Throws: `ReplicaDifference` on every rank, naming the first rank and tensor that differ from rank 0's.

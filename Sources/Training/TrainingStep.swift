@@ -19,6 +19,7 @@ public final class TrainingStep {
   package let hostUpdate: HostUpdate?
   /// nil without a target, or where `hostUpdate` moves it.
   private let movingAverage: MovingAverageTarget?
+  private var hasBegun = false
 
   /// - Parameters:
   ///   - settings: with the image size and threads resolved.
@@ -67,11 +68,11 @@ public final class TrainingStep {
   ///   - views: as `Siamese.step` wants them.
   ///   - stop: whether this rank was told to stop.
   ///   - detail: what else to measure, the same on all ranks.
-  /// - Throws: `CollectiveError`.
+  /// - Throws: `CollectiveError`; `ReplicaDifference` before the first step.
   public func run(
     _ index: Int, views: UnsafePointer<Float>, stop: Bool, detail: MeasureDetail = []
   ) throws -> StepMeasures {
-    try hostUpdate?.takeParameters()
+    try begin()
     CollectiveWatchdog.note("forward and backward")
     (method.context.scopes.renorm.ratio, method.context.scopes.renorm.offset) = renormLimits(index)
     let loss = try method.step(views: views, globalBatch: settings.batch, index: index)
@@ -94,6 +95,14 @@ public final class TrainingStep {
   public func settleTarget() throws {
     try hostUpdate?.settle()
     try movingAverage?.settle()
+  }
+
+  /// Before the first step: replicas that are the same, and one copy of them on each host that can have one.
+  private func begin() throws {
+    guard !hasBegun else { return }
+    hasBegun = true
+    try ReplicaCheck.run(method, communicator: world)
+    try hostUpdate?.takeParameters()
   }
 
   /// From gradients to the parameters and the target of the next step.
