@@ -25,6 +25,13 @@ public final class HostMemory: @unchecked Sendable {
     (shared.segments[rank] + floatsAt).assumingMemoryBound(to: Float.self)
   }
 
+  /// Puts floats of a rank's block on huge pages where the system can, once they are written to. Small pages cost a TLB miss
+  /// every 1,024 floats.
+  public func joinPages(of rank: Int, _ floats: Range<Int>) {
+    let size = MemoryLayout<Float>.stride
+    shared.joinPages(ofSegment: rank, floatsAt + floats.lowerBound * size..<floatsAt + floats.upperBound * size)
+  }
+
   /// What a counter says now; 0 at first.
   @inline(__always)
   public func count(_ counter: Int) -> UInt64 { cmpi_load_acquire(place(counter)) }

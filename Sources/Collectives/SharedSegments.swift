@@ -9,6 +9,7 @@ final class SharedSegments {
   private let bytes: Int
   /// Before a segment, by which the others know it.
   private static let nonceBytes = 64
+  private static let hugePage = 2 << 20
 
   private init(mapped: [UnsafeMutableRawPointer], bytes: Int) {
     segments = mapped.map { $0 + Self.nonceBytes }
@@ -23,7 +24,8 @@ final class SharedSegments {
   static func open(_ communicator: Communicator, bytes: Int) throws -> SharedSegments? {
     let (rank, size) = (communicator.rank, communicator.size)
     guard size > 1, try communicator.splitByHost().size == size else { return nil }
-    let bytes = bytes + nonceBytes
+    var bytes = bytes + nonceBytes
+    if bytes >= hugePage { bytes = (bytes + hugePage - 1) / hugePage * hugePage }
     let own = cmpi_memory_file(bytes)
     defer { if own >= 0 { close(own) } }
     var mapped = [UnsafeMutableRawPointer?](repeating: nil, count: size)
@@ -45,8 +47,32 @@ final class SharedSegments {
   }
 
   private static func map(_ descriptor: Int32, _ bytes: Int) -> UnsafeMutableRawPointer? {
-    let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
-    return memory == MAP_FAILED ? nil : memory
+    // On the boundary of a huge page, which only a place within a larger one is sure to have.
+    let room = bytes + hugePage
+    guard let found = mmap(nil, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), found != MAP_FAILED else {
+      return nil
+    }
+    let before = (hugePage - Int(bitPattern: found) % hugePage) % hugePage
+    let memory = mmap(found + before, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0)
+    guard memory != MAP_FAILED, let memory else {
+      munmap(found, room)
+      return nil
+    }
+    let whole = (bytes + 4095) / 4096 * 4096
+    if before > 0 { munmap(found, before) }
+    if before + whole < room { munmap(memory + whole, room - before - whole) }
+    return memory
+  }
+
+  /// Puts the huge pages that have some of these bytes of a segment together, which a rank has written to; where the system
+  /// does not do that (before Linux 6.1), the small ones stay.
+  func joinPages(ofSegment index: Int, _ bytes: Range<Int>) {
+    let start = segments[index] - Self.nonceBytes
+    let low = (bytes.lowerBound + Self.nonceBytes) / Self.hugePage * Self.hugePage
+    let collapse: Int32 = 25  // MADV_COLLAPSE, which Glibc does not export
+    for page in stride(from: low, to: bytes.upperBound + Self.nonceBytes, by: Self.hugePage) {
+      if page + Self.hugePage <= self.bytes { madvise(start + page, Self.hugePage, collapse) }
+    }
   }
 
   /// Another process's segment. The same number may be another process's in another container: the nonce tells.

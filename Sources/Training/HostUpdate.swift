@@ -139,10 +139,16 @@ package final class HostUpdate {
     let velocity = buffer(of: 0, at: 2 * online, count: online)
     let target = method.target.map { buffer(of: 0, at: 3 * online, count: $0.values.count) }
     // Each rank its share, so that it lies near the core that will update it where memory has a place.
-    for piece in share(of: host.rank).map({ pieces[$0] }) {
-      values.copy(method.online.values, piece.range)
-      velocity.copy(optimizer.velocity, piece.range)
-      if movesTarget, let target, let own = method.target?.values { target.copy(own, piece.range) }
+    let share = share(of: host.rank).map { pieces[$0].range }
+    for range in share {
+      values.copy(method.online.values, range)
+      velocity.copy(optimizer.velocity, range)
+      if movesTarget, let target, let own = method.target?.values { target.copy(own, range) }
+    }
+    method.online.gradients.pointer.update(repeating: 0, count: online)
+    memory.joinPages(of: host.rank, 0..<online)
+    if let low = share.last?.lowerBound, let high = share.first?.upperBound {
+      for block in 1...3 { memory.joinPages(of: 0, block * online + low..<block * online + high) }
     }
     try host.barrier()
     method.online.values = values

@@ -82,10 +82,10 @@ def against_peer(name, case, binary, rounds):
 
 
 def in_turn(name, a, b, binary, rounds, figure):
-    """Two layouts of byol-dist. They differ by a few hundredths, a slow moment by more: five rounds at least. OpenBLAS's sgemm,
+    """Two layouts of byol-dist. They differ by a few hundredths, a slow moment by more: nine rounds at least. OpenBLAS's sgemm,
     a process for each core at the end of the same runs, tells what the machine gives: a core may be slower beside another."""
     ratios, limits = [], []
-    for _ in range(max(rounds, 5)):
+    for _ in range(max(rounds, 9)):
         first, second = own(binary, **a), own(binary, **b)
         ratios.append(first[figure] / second[figure])
         limits.append(first["sgemm_gflops"] / second["sgemm_gflops"])
