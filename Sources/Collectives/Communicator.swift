@@ -155,6 +155,9 @@ public final class Communicator: @unchecked Sendable {
     CollectiveError(operation: operation, rank: rank, count: count, message: message)
   }
 
+  /// A rank's even share of what the ranks divide among themselves, in their order.
+  public func share(of count: Int, for rank: Int) -> Range<Int> { count * rank / size..<count * (rank + 1) / size }
+
   func check(root: Int) {
     precondition(root >= 0 && root < size, "there is no rank \(root) among \(size)")
   }

@@ -13,7 +13,6 @@ public final class HostMemory: @unchecked Sendable {
 
   fileprivate static func open(host: Communicator, floats: Int, counters: Int) throws -> HostMemory? {
     guard host.size > 1, host.sharesMemory else { return nil }
-    // Memory of a block that nobody touches is never there.
     let floatsAt = (counters * MemoryLayout<UInt64>.stride + 63) / 64 * 64
     return try SharedSegments.open(host, bytes: floatsAt + floats * MemoryLayout<Float>.stride).map {
       HostMemory($0, host: host, floatsAt: floatsAt)

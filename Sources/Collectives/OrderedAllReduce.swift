@@ -5,6 +5,7 @@ internal import CMPI
 /// sums to all, which moves as much as a ring does.
 public final class OrderedAllReduce {
   private let communicator: Communicator
+  private let longest: Int
   /// How many floats each rank adds up, and where they begin.
   private var parts: (counts: [Int32], starts: [Int32])
   /// Its part of each rank's numbers, as they come in.
@@ -14,7 +15,7 @@ public final class OrderedAllReduce {
   /// - Parameter longest: floats that are reduced at a time at most.
   public init(_ communicator: Communicator, longest: Int) {
     precondition(longest <= Communicator.longest, "\(longest) floats are more than MPI counts")
-    self.communicator = communicator
+    (self.communicator, self.longest) = (communicator, longest)
     let zeros = [Int32](repeating: 0, count: communicator.size)
     (parts, incoming) = ((zeros, zeros), (zeros, zeros))
     numbers = .allocate(capacity: communicator.size > 1 ? longest + communicator.size : 0)
@@ -27,19 +28,19 @@ public final class OrderedAllReduce {
   /// - Throws: `CollectiveError`.
   public func run(_ floats: UnsafeMutableBufferPointer<Float>) throws {
     let (rank, ranks) = (communicator.rank, communicator.size)
-    guard ranks > 1, let start = floats.baseAddress else { return }
-    let own = share(of: floats.count, rank)
+    precondition(floats.count <= longest, "\(floats.count) floats where \(longest) were planned")
+    guard ranks > 1, let start = floats.baseAddress, let numbers = numbers.baseAddress else { return }
+    let own = communicator.share(of: floats.count, for: rank)
     for other in 0..<ranks {
-      let share = share(of: floats.count, other)
+      let share = communicator.share(of: floats.count, for: other)
       (parts.counts[other], parts.starts[other]) = (Int32(share.count), Int32(share.lowerBound))
       (incoming.counts[other], incoming.starts[other]) = (Int32(own.count), Int32(other * own.count))
     }
     let type = Float.mpiKind.datatype
     try communicator.run(.allReduce, count: floats.count) {
       MPI_Alltoallv(
-        start, parts.counts, parts.starts, type, numbers.baseAddress, incoming.counts, incoming.starts, type, $0)
+        start, parts.counts, parts.starts, type, numbers, incoming.counts, incoming.starts, type, $0)
     }
-    guard let numbers = numbers.baseAddress else { return }
     let sums = start + own.lowerBound
     sums.update(from: numbers, count: own.count)
     for other in 1..<ranks {
@@ -49,9 +50,5 @@ public final class OrderedAllReduce {
     try communicator.run(.allReduce, count: floats.count) {
       MPI_Allgatherv(cmpi_in_place(), 0, type, start, parts.counts, parts.starts, type, $0)
     }
-  }
-
-  private func share(of count: Int, _ rank: Int) -> Range<Int> {
-    count * rank / communicator.size..<count * (rank + 1) / communicator.size
   }
 }

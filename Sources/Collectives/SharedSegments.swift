@@ -24,8 +24,8 @@ final class SharedSegments {
   static func open(_ communicator: Communicator, bytes: Int) throws -> SharedSegments? {
     let (rank, size) = (communicator.rank, communicator.size)
     guard size > 1, try communicator.splitByHost().size == size else { return nil }
-    var bytes = bytes + nonceBytes
-    if bytes >= hugePage { bytes = (bytes + hugePage - 1) / hugePage * hugePage }
+    // Whole huge pages; what nobody touches is never there.
+    let bytes = (bytes + nonceBytes + hugePage - 1) / hugePage * hugePage
     let own = cmpi_memory_file(bytes)
     defer { if own >= 0 { close(own) } }
     var mapped = [UnsafeMutableRawPointer?](repeating: nil, count: size)
@@ -58,9 +58,8 @@ final class SharedSegments {
       munmap(found, room)
       return nil
     }
-    let whole = (bytes + 4095) / 4096 * 4096
     if before > 0 { munmap(found, before) }
-    if before + whole < room { munmap(memory + whole, room - before - whole) }
+    munmap(memory + bytes, hugePage - before)
     return memory
   }
 
@@ -70,8 +69,9 @@ final class SharedSegments {
     let start = segments[index] - Self.nonceBytes
     let low = (bytes.lowerBound + Self.nonceBytes) / Self.hugePage * Self.hugePage
     let collapse: Int32 = 25  // MADV_COLLAPSE, which Glibc does not export
+    precondition(bytes.upperBound + Self.nonceBytes <= self.bytes, "\(bytes) of a segment of \(self.bytes) bytes")
     for page in stride(from: low, to: bytes.upperBound + Self.nonceBytes, by: Self.hugePage) {
-      if page + Self.hugePage <= self.bytes { madvise(start + page, Self.hugePage, collapse) }
+      madvise(start + page, Self.hugePage, collapse)
     }
   }
 

@@ -4,9 +4,9 @@ import Layers
 
 /// Who computes the target's update.
 public enum EMAPlacement: String, CaseIterable, Codable, Sendable {
-  /// On rank 0, which sends it to all others.
+  /// On rank 0, which sends it to all others, or leaves it in memory that they read too.
   case rank0
-  /// On every rank from its own replica: the same bits without the message.
+  /// On every rank from its own replica, or a share of it where ranks have one copy: the same bits without the message.
   case everyRank = "every-rank"
 }
 

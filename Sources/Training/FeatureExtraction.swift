@@ -13,19 +13,18 @@ public enum FeatureExtraction {
   public static func features(
     _ method: Siamese, dataset: any ImageDataset, imageSize: Int, communicator: Communicator
   ) throws -> [Float] {
-    let low = dataset.count * communicator.rank / communicator.size
-    let high = dataset.count * (communicator.rank + 1) / communicator.size
+    let share = communicator.share(of: dataset.count, for: communicator.rank)
     let dimensions = method.shape.encoder.features
     let chunk = method.layout.images
     let pixels = AlignedBuffer(count: chunk * imageSize * imageSize * 3)
     let scratch = evaluationScratch(dataset, imageSize: imageSize)
     var own: [Float] = []
-    own.reserveCapacity((high - low) * dimensions)
+    own.reserveCapacity(share.count * dimensions)
     try RunningStatistics.averaged(method, communicator: communicator) {
       // An image that one rank cannot read ends the probe on all; a pass in evaluation phase does not communicate.
       try communicator.together {
-        for at in stride(from: low, to: high, by: chunk) {
-          let samples = at..<min(at + chunk, high)
+        for at in stride(from: share.lowerBound, to: share.upperBound, by: chunk) {
+          let samples = at..<min(at + chunk, share.upperBound)
           try evaluationImages(dataset, samples: samples, imageSize: imageSize, into: pixels.pointer, scratch: scratch)
           let features = try method.features(of: pixels.pointer, images: samples.count)
           own.append(contentsOf: UnsafeBufferPointer(start: features, count: samples.count * dimensions))

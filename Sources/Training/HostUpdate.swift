@@ -137,23 +137,28 @@ package final class HostUpdate {
     let online = method.online.values.count
     let values = buffer(of: 0, at: online, count: online)
     let velocity = buffer(of: 0, at: 2 * online, count: online)
-    let target = method.target.map { buffer(of: 0, at: 3 * online, count: $0.values.count) }
     // Each rank its share, so that it lies near the core that will update it where memory has a place.
     let share = share(of: host.rank).map { pieces[$0].range }
-    for range in share {
-      values.copy(method.online.values, range)
-      velocity.copy(optimizer.velocity, range)
-      if movesTarget, let target, let own = method.target?.values { target.copy(own, range) }
+    let own = (share.last?.lowerBound ?? 0)..<(share.first?.upperBound ?? 0)
+    func fill(_ block: Int, _ copy: AlignedBuffer, from replica: AlignedBuffer) {
+      let range = own.clamped(to: 0..<copy.count)
+      if range.isEmpty { return }
+      let source = replica.pointer + range.lowerBound
+      (copy.pointer + range.lowerBound).update(from: source, count: range.count)
+      memory.joinPages(of: 0, block * online + range.lowerBound..<block * online + range.upperBound)
     }
+    fill(1, values, from: method.online.values)
+    fill(2, velocity, from: optimizer.velocity)
+    let replica = movesTarget ? method.target : nil
+    let target = replica.map { buffer(of: 0, at: 3 * online, count: $0.values.count) }
+    if let replica, let target { fill(3, target, from: replica.values) }
+    // Only what is written to can be joined.
     method.online.gradients.pointer.update(repeating: 0, count: online)
     memory.joinPages(of: host.rank, 0..<online)
-    if let low = share.last?.lowerBound, let high = share.first?.upperBound {
-      for block in 1...3 { memory.joinPages(of: 0, block * online + low..<block * online + high) }
-    }
     try host.barrier()
     method.online.values = values
     optimizer.velocity = velocity
-    if movesTarget, let target { method.target?.values = target }
+    if let target { replica?.values = target }
   }
 
   private func buffer(of rank: Int, at first: Int, count: Int) -> AlignedBuffer {
@@ -175,7 +180,7 @@ package final class HostUpdate {
 
   /// The pieces of a rank's share.
   private func share(of rank: Int) -> Range<Int> {
-    pieces.count * rank / host.size..<pieces.count * (rank + 1) / host.size
+    host.share(of: pieces.count, for: rank)
   }
 
   /// Calls `body` with pieces until all are taken, those of this rank's share first.
@@ -196,7 +201,9 @@ package final class HostUpdate {
       let piece = pieces[index]
       let others = UnsafeBufferPointer(rebasing: UnsafeBufferPointer(gradients)[1...])
       ParameterUpdates.add(others, to: memory.floats(of: 0), piece.range)
-      if optimizer.adapts(piece) { optimizer.square(piece, buffers, into: partials) }
+      if optimizer.adapts(piece) {
+        optimizer.square(piece, weights: buffers.weights, gradients: buffers.gradients[0], into: partials)
+      }
       memory.move(counters.squared.lowerBound + index, to: round)
     }
   }
@@ -234,13 +241,5 @@ package final class HostUpdate {
     let range = piece.range.clamped(to: 0..<target.values.count)
     ParameterUpdates.movingAverage(
       target: target.values.pointer, online: method.online.values.pointer, range, tau: tau)
-  }
-}
-
-extension AlignedBuffer {
-  /// The floats of a range, as far as both have them.
-  fileprivate func copy(_ other: AlignedBuffer, _ range: Range<Int>) {
-    let range = range.clamped(to: 0..<min(count, other.count))
-    (pointer + range.lowerBound).update(from: other.pointer + range.lowerBound, count: range.count)
   }
 }

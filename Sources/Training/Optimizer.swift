@@ -64,27 +64,18 @@ public final class Optimizer {
   /// Takes one step with the store's gradients, which must be those of the mean over the global batch. Every rank
   /// computes the same bits from the same gradients, on any number of threads.
   public func update(_ store: ParameterStore, rate: Double, team: ThreadTeam) {
-    withUnsafePointer(to: UnsafePointer(store.gradients.pointer)) { gradients in
-      update(
-        .init(
-          weights: store.values.pointer, velocity: velocity.pointer,
-          gradients: UnsafeBufferPointer(start: gradients, count: 1)), rate: rate, team: team)
-    }
-  }
-
-  private func update(_ buffers: ParameterUpdates.Buffers, rate: Double, team: ThreadTeam) {
+    let (weights, gradients) = (store.values.pointer, store.gradients.pointer)
     for (index, rule) in rules.enumerated() {
       if rule.adapts {
+        let first = rule.range.lowerBound
         team.split(rule.range.count, grain: SquaredSums.chunk) { part in
-          square(Piece(rule: index, range: part.shifted(by: rule.range.lowerBound)), buffers, into: partials)
+          let piece = Piece(rule: index, range: first + part.lowerBound..<first + part.upperBound)
+          square(piece, weights: weights, gradients: gradients, into: partials)
         }
       }
-      let adaptation = adaptation(of: index, partials)
-      team.split(rule.range.count, grain: 1024) { part in
-        update(
-          Piece(rule: index, range: part.shifted(by: rule.range.lowerBound)), buffers, rate: rate,
-          adaptation: adaptation)
-      }
+      ParameterUpdates.sgd(
+        weights: weights, gradients: gradients, velocity: velocity.pointer, range: rule.range, rate: Float(rate),
+        momentum: momentum, decay: rule.decay, adaptation: adaptation(of: index, partials), team: team)
     }
   }
 }
@@ -128,12 +119,14 @@ extension Optimizer {
   }
 
   /// Puts a piece's sums of squares where they belong in `partials`.
-  /// - Parameter buffers: with gradients that are added up.
-  func square(_ piece: Piece, _ buffers: ParameterUpdates.Buffers, into partials: UnsafeMutablePointer<Double>) {
+  func square(
+    _ piece: Piece, weights: UnsafePointer<Float>, gradients: UnsafePointer<Float>,
+    into partials: UnsafeMutablePointer<Double>
+  ) {
     let rule = rules[piece.rule]
     let first = SquaredSums.partials(piece.range.lowerBound - rule.range.lowerBound)
     SquaredSums.weightsAndGradients(
-      weights: buffers.weights, gradients: buffers.gradients[0], range: piece.range, decay: rule.decay,
+      weights: weights, gradients: gradients, range: piece.range, decay: rule.decay,
       into: partials + rule.partialsAt + first)
   }
 
@@ -142,10 +135,6 @@ extension Optimizer {
       buffers, piece.range,
       .init(rate: Float(rate), momentum: momentum, decay: rules[piece.rule].decay, adaptation: adaptation))
   }
-}
-
-extension Range<Int> {
-  fileprivate func shifted(by offset: Int) -> Range<Int> { lowerBound + offset..<upperBound + offset }
 }
 
 extension Optimizer {

@@ -304,8 +304,8 @@ private var pendingCases: [MultiRankCase] {
         "\(communicator.size) ranks, of one host: \(isOneHost), memory in common: \(memory != nil)")
       guard let memory else { return }
       for round in 1...rounds {
-        // Late with its numbers: who did not wait would read the last round's. No time is asserted.
-        if round % communicator.size == communicator.rank { usleep(20_000) }
+        // With its numbers: who did not wait would read the last round's.
+        if round % communicator.size == communicator.rank { comeLate() }
         let own = roughFloats(count, rank: communicator.rank + communicator.size * round)
         memory.floats(of: communicator.rank).update(from: own, count: count)
         // Where the others have seen the small pages already.

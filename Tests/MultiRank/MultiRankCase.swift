@@ -1,6 +1,10 @@
 import Collectives
 import Foundation
 
+/// Makes this rank come late to what follows, on purpose: ranks are seldom so far apart that a wait which is missing shows.
+/// No time is asserted; a case passes or fails by what its ranks read.
+func comeLate() { usleep(20_000) }
+
 /// One test that all ranks of the world run together.
 struct MultiRankCase {
   /// The world sizes on which a case makes sense.

@@ -36,8 +36,8 @@ private func checkRuns(_ runs: Runs, _ communicator: Communicator) throws {
       let trainer = try runs.trainer("\(name) \(sharesMemory)", communicator) {
         ($0.optimizer, $0.emaOn, $0.method, $0.steps) = (optimizer, placement, method, 5)
       }
-      // Late, each in turn: who did not wait would work with the last step's numbers, or change what is still in use.
-      trainer.afterStep = { if $0 % communicator.size == communicator.rank { usleep(20_000) } }
+      // Each in turn: who did not wait would work with the last step's numbers, or change what is still in use.
+      trainer.afterStep = { if $0 % communicator.size == communicator.rank { comeLate() } }
       try expectEqual(try trainer.run(), .finished, "the run's end")
       let shares = trainer.sharesParameters
       let isOneHost = try communicator.splitByHost().size == communicator.size
@@ -89,13 +89,14 @@ private func checkLateRanks(
     ParameterUpdates.movingAverage(
       target: average.pointer, online: replica.values.pointer, count: average.count, tau: 0.75, team: lone)
     let isLate = round / 2 % communicator.size == communicator.rank
-    if isLate, round % 2 == 0 { usleep(10_000) }
+    // Before it says that it has arrived: until then nobody may change what it uses, or add up its gradients.
+    if isLate, round % 2 == 0 { comeLate() }
     try expect(online.values.floats.elementsEqual(before), "round \(round): parameters that were still in use changed")
     let sum = update.addsGradients ? gradients : Array(replica.gradients.floats)
     online.gradients.pointer.update(from: sum, count: sum.count)
     update.arrive()
-    // The others find all pieces free, and wait in the end where rank 0 moves the target.
-    if isLate, round % 2 == 1 { usleep(10_000) }
+    // After: the others find all pieces free, and wait in the end where rank 0 moves the target.
+    if isLate, round % 2 == 1 { comeLate() }
     try update.run(rate: 1e-3, tau: 0.75, team: team)
     try expect(
       online.values.floats.elementsEqual(replica.values.floats), "\(optimizer), round \(round): the parameters differ")
