@@ -48,8 +48,9 @@ let package = Package(
     floor("Methods", ["Kernels", "Collectives", "Layers"]),
     floor("Evaluation", ["Kernels", "Collectives", "COpenBLAS"]),
     floor("Training", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Files"]),
-    floor("Studies", ["Collectives", "Training", "Files"]),
-    floor("Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Files"]),
+    floor("Studies", ["Collectives", "Training", "Evaluation", "Files"]),
+    floor(
+      "Benchmarks", ["Kernels", "Collectives", "Layers", "Images", "Methods", "Evaluation", "Training", "Files"]),
     .executableTarget(
       name: "byol-dist",
       dependencies: [

@@ -1,4 +1,5 @@
 import Collectives
+import Evaluation
 import Files
 import Foundation
 import Kernels
@@ -55,7 +56,7 @@ public struct CollectivesBenchmark {
       let slowest = try world.allReduce(monotonicSeconds() - began, .max)
       if index >= 2 { times.append(slowest) }
     }
-    return Row(collective: name, bytes: bytes, median: times.sorted()[times.count / 2] * 1e6)
+    return Row(collective: name, bytes: bytes, median: (SampleStatistics.median(times) ?? 0) * 1e6)
   }
 
   public static func json(_ rows: [Row], ranks: Int) -> JSON {

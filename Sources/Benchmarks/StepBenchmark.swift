@@ -1,4 +1,5 @@
 import Collectives
+import Evaluation
 import Files
 import Foundation
 import Images
@@ -59,7 +60,7 @@ public struct StepBenchmark {
     // Not after each step: training has no such meeting, and a rank that is done goes on with the next step's views.
     try world.allReduce(&times, .max)
     let peak = Int(try world.allReduce(Int64(PeakMemory.bytes), .max))
-    let median = times.sorted()[times.count / 2]
+    let median = SampleStatistics.median(times) ?? 0
     var shares: [StepPhase: Double] = [:]
     for phase in StepPhase.allCases {
       let mine = phase == .views ? viewSeconds : (phases[phase] ?? 0) / Double(steps)

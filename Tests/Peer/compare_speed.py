@@ -82,8 +82,9 @@ def against_peer(name, case, binary, rounds):
 
 
 def in_turn(name, a, b, binary, rounds, figure):
-    """Two layouts of byol-dist. They differ by a few hundredths, a slow moment by more: nine rounds at least. OpenBLAS's sgemm,
-    a process for each core at the end of the same runs, tells what the machine gives: a core may be slower beside another."""
+    """Two layouts of byol-dist. They differ by a few hundredths, a slow moment by more: nine rounds at least, and more steps
+    in each. OpenBLAS's sgemm, a process for each core at the end of the same runs, tells what the machine gives: a core may be
+    slower beside another."""
     ratios, limits = [], []
     for _ in range(max(rounds, 9)):
         first, second = own(binary, **a), own(binary, **b)
@@ -104,7 +105,7 @@ def main():
     a = p.parse_args()
     global OPENBLAS_CORE
     OPENBLAS_CORE = a.openblas_core
-    common = dict(flags=RESNET18["own"], threads=1, steps=6)
+    common = dict(flags=RESNET18["own"], threads=1, steps=12)
     for name in a.case:
         if name == "scaling":
             in_turn("two ranks over one, same local batch", dict(common, batch=64, ranks=2),

@@ -13,6 +13,7 @@ import argparse
 import copy
 import os
 import resource
+import statistics
 import time
 
 import torch
@@ -144,7 +145,7 @@ def main():
         step()
         if i >= a.warmup:
             times.append(time.perf_counter() - start)
-    median = sorted(times)[len(times) // 2]
+    median = statistics.median(times)
     if rank == 0:
         print(f"pytorch {torch.__version__} ranks {world} threads {a.threads} channels_last {int(a.channels_last)} "
               f"size {a.size} batch/rank {a.batch} width {a.width} blocks {a.blocks} stem {a.stem}: "

@@ -1,4 +1,4 @@
-import Studies
+import Evaluation
 import XCTest
 
 final class SampleStatisticsTests: XCTestCase {
