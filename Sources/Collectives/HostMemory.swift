@@ -50,10 +50,11 @@ public final class HostMemory: @unchecked Sendable {
   }
 
   /// Returns when each of the counters has come to `count`. On the thread that talks to other ranks.
+  /// - Parameter meanwhile: does a little of what else there is to do, and says whether there was anything.
   /// - Throws: `CollectiveError`.
-  public func wait(for counters: Range<Int>, toReach count: UInt64) throws {
+  public func wait(for counters: Range<Int>, toReach count: UInt64, meanwhile: () -> Bool = { false }) throws {
     try host.run(.waitShared, count: counters.count) { handle in
-      for counter in counters { awaitShared(handle) { self.count(counter) >= count } }
+      for counter in counters { awaitShared(handle, meanwhile: meanwhile) { self.count(counter) >= count } }
       return cmpi_success()
     }
   }

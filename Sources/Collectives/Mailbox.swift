@@ -72,8 +72,13 @@ package final class Mailbox {
   }
 
   /// Waits for all ranks' numbers and puts their sums into `sums`.
-  func take(_ message: Message, into sums: UnsafeMutableBufferPointer<Double>, over communicator: MPI_Comm) {
-    for rank in segments.indices { awaitShared(communicator) { load(rank, Self.postedAt, message) >= message.number } }
+  func take(
+    _ message: Message, into sums: UnsafeMutableBufferPointer<Double>, over communicator: MPI_Comm,
+    meanwhile: () -> Bool
+  ) {
+    for rank in segments.indices {
+      awaitShared(communicator, meanwhile: meanwhile) { load(rank, Self.postedAt, message) >= message.number }
+    }
     if let target = sums.baseAddress { add(message, into: target, count: sums.count) }
     taken[message.slot] = message.number
     store(message.number, Self.takenAt, message)

@@ -46,12 +46,14 @@ public final class Pending: @unchecked Sendable {
   }
 
   /// Returns when the result is in the buffer. A second call returns at once.
+  /// - Parameter meanwhile: does a little of what else there is to do, and says whether there was anything; called while
+  ///   ranks that share memory are waited for.
   /// - Throws: `CollectiveError`.
-  public func wait() throws {
+  public func wait(meanwhile: () -> Bool = { false }) throws {
     guard let communicator else { return }
     if let (mailbox, message, sums) = posted {
       try communicator.run(operation, count: count) {
-        mailbox.take(message, into: sums, over: $0)
+        mailbox.take(message, into: sums, over: $0, meanwhile: meanwhile)
         return cmpi_success()
       }
       posted = nil

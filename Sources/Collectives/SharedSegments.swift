@@ -92,10 +92,12 @@ final class SharedSegments {
 
 /// Waits for what another rank of the host will have written: a few microseconds awake, and then lets others have the core,
 /// who may be the ranks that are waited for. They may in turn wait for a message of this rank's that MPI still has to send.
+/// - Parameter meanwhile: does a little of what else there is to do, and says whether there was anything.
 @inline(__always)
-func awaitShared(_ communicator: MPI_Comm, _ isThere: () -> Bool) {
+func awaitShared(_ communicator: MPI_Comm, meanwhile: () -> Bool = { false }, _ isThere: () -> Bool) {
   var turns = 0
   while !isThere() {
+    if meanwhile() { continue }
     turns += 1
     if turns < 200 {
       cmpi_pause()

@@ -269,7 +269,7 @@ package final class BatchNorm: Normalization {
   private func finishPooling(_ sums: Sums) throws -> Bool {
     guard unsettled == sums else { return false }
     unsettled = nil
-    if let message { try context.clock.measure(.communication) { try message.wait() } }
+    if let message { try context.clock.measure(.communication) { try message.wait(meanwhile: context.whileWaiting) } }
     message = nil
     return true
   }

@@ -43,7 +43,10 @@ public final class NetworkContext {
   /// Where this rank's time goes.
   public let clock: PhaseClock
   /// Told, during the backward pass, the offset from which on all gradients of the flat buffer are complete.
+  /// From then on neither they nor the parameters there are used in this step.
   public var gradientsReady: ((Int) throws -> Void)?
+  /// Does a little of what else there is to do while other ranks' statistics are waited for; false where there is nothing.
+  public var whileWaiting: () -> Bool = { false }
 
   public init(
     team: ThreadTeam, scratch: Scratch, maps: SharedMaps, layout: BatchLayout, scope: BatchNormScopes,

@@ -7,14 +7,15 @@ import Synchronization
 /// The end of a step on ranks that share a host: parameters, velocity and, where it can be, the target lie once in memory
 /// that all of them map, instead of once a rank. Each rank has its share of the flat buffers, in pieces; it adds up a piece's
 /// gradients where the host's ranks are all there are, and updates it for all. Who is done takes pieces of the others'
-/// shares, so that a rank that is behind updates fewer. No number depends on who computes it: the bits are those of
-/// `Optimizer.update` and `MovingAverageTarget` on replicas.
+/// shares, so that a rank that is behind updates fewer; and who waits for others in the backward pass takes what all are done
+/// with. No number depends on who computes it, nor when: the bits are those of `Optimizer.update` and `MovingAverageTarget`
+/// on replicas.
 ///
 /// Optimizer state that is shared out over the ranks is ZeRO's first stage (Rajbhandari et al. 2020, arXiv 1910.02054); shared
 /// memory spares the messages.
 package final class HostUpdate {
   /// Floats of a piece: enough that taking it costs nothing, few enough that a piece's numbers stay cached.
-  private static let pieceFloats = 1 << 15
+  package static let pieceFloats = 1 << 15
 
   /// Which ranks move the target's pieces here.
   private enum TargetShare { case nobody, rank0, everyRank }
@@ -28,15 +29,23 @@ package final class HostUpdate {
   private let targetShare: TargetShare
   /// Whether the gradients are added up here: where the host's ranks are all.
   package let addsGradients: Bool
+  /// Whether a rank that waits updates what is ready. Where ranks share cores, it leaves its core to those it waits for.
+  package var updatesWhileWaiting: Bool
   /// What a step's gradients are the sum of: each rank's, or this rank's where they are added up between hosts.
   private let gradients: UnsafeMutableBufferPointer<UnsafePointer<Float>>
   private let adaptations: UnsafeMutablePointer<Float>
   /// Steps that this rank has begun; all ranks count alike.
   private var round: UInt64 = 0
+  /// The step's learning rate, and what the target keeps; nil leaves it.
+  private var (rate, tau) = (0.0, Double?.none)
+  /// The round of the last update.
+  private var updates: UInt64 = 0
+  /// Pieces that are ready on this rank in this round.
+  private var ready = 0
   /// The next pieces, one a share, whose target rank 0 moves in this round.
   private let moving: UnsafeMutablePointer<Atomic<Int>>
 
-  /// The counters that ranks tell each other by. Each comes to the round's number, but those of pieces taken.
+  /// The counters that ranks tell each other by. Each comes to the round's number, but those that count pieces.
   private struct Counters {
     let ranks: Int
     let pieces: Int
@@ -46,10 +55,10 @@ package final class HostUpdate {
     func takenSquares(_ share: Int) -> Int { 8 * (ranks + share) }
     /// The target is there.
     var target: Int { 8 * 2 * ranks }
-    /// Each rank's: its gradients are there, and it uses the parameters no more.
-    var arrived: Range<Int> { target + 8..<target + 8 + ranks }
+    /// Each rank's: pieces, over all rounds, whose gradients are there and whose parameters it uses no more.
+    var ready: Range<Int> { target + 8..<target + 8 + ranks }
     /// Each piece's: it is updated.
-    var updated: Range<Int> { arrived.upperBound..<arrived.upperBound + pieces }
+    var updated: Range<Int> { ready.upperBound..<ready.upperBound + pieces }
     /// Each piece's: its sums of squares are there.
     var squared: Range<Int> { updated.upperBound..<updated.upperBound + pieces }
     var count: Int { squared.upperBound }
@@ -71,6 +80,7 @@ package final class HostUpdate {
     (self.memory, self.method, self.optimizer) = (memory, method, optimizer)
     clock = method.context.clock
     addsGradients = host.size == world.size
+    updatesWhileWaiting = ThreadCount.hasCores(method.context.team.threads, ranksOnHost: host.size)
     targetShare =
       switch (method.target, placement) {
       case (nil, _): .nobody
@@ -96,27 +106,53 @@ package final class HostUpdate {
   /// Whether the target is moved here.
   package var movesTarget: Bool { targetShare != .nobody }
 
-  /// Says that this rank's backward pass is over. Collective, as are all that follow.
-  package func arrive() {
+  /// Begins a step. Collective, as are all that follow.
+  /// - Parameter tau: nil leaves the target.
+  package func begin(rate: Double, tau: Double?) {
     round += 1
-    memory.move(counters.arrived.lowerBound + host.rank, to: round)
+    (self.rate, self.tau, ready) = (rate, tau, 0)
+    for share in 0..<host.size { moving[share].store(self.share(of: share).lowerBound, ordering: .relaxed) }
+    if optimizer.partialCount == 0 { optimizer.adaptations(partials, into: adaptations) }
   }
 
-  /// Updates parameters and target, once all ranks have arrived. The target is there after `settle`.
-  /// - Parameter tau: nil leaves the target.
+  /// Says that this rank has the gradients from an offset of the flat buffer on and uses the parameters there no more.
+  package func ready(from offset: Int) {
+    while ready < pieces.count, pieces[ready].range.lowerBound >= offset { ready += 1 }
+    memory.move(counters.ready.lowerBound + host.rank, to: piecesBefore + UInt64(ready))
+  }
+
+  /// Updates a piece that is ready on all ranks, where one is left: what a rank does while it waits for others.
+  /// - Returns: whether there was one.
+  package func updateReady() -> Bool {
+    // Layer-wise rates need whole layers' gradients, and those of other hosts are not there yet.
+    guard updatesWhileWaiting, addsGradients, optimizer.partialCount == 0 else { return false }
+    guard let index = take(counters.taken, of: piecesReady) else { return false }
+    clock.measure(.optimizer) { update(index, buffers, on: 0) }
+    return true
+  }
+
+  /// Says that this rank's backward pass is over, and returns when that of all ranks is.
   /// - Throws: `CollectiveError`.
-  package func run(rate: Double, tau: Double?, team: ThreadTeam) throws {
-    try wait(for: counters.arrived)
+  package func arrive() throws {
+    ready(from: 0)
+    try clock.measure(.communication) {
+      try memory.wait(for: counters.ready, toReach: piecesBefore + UInt64(pieces.count)) { updateReady() }
+    }
+  }
+
+  /// Updates parameters and target after all ranks have arrived. The target is there after `settle`.
+  /// - Throws: `CollectiveError`.
+  package func run(team: ThreadTeam) throws {
     if optimizer.partialCount > 0 {
       team.run { _ in square() }
-      try wait(for: counters.squared)
+      try wait(for: counters.squared, toReach: round)
+      optimizer.adaptations(partials, into: adaptations)
     }
-    optimizer.adaptations(partials, into: adaptations)
-    for share in 0..<host.size { moving[share].store(self.share(of: share).lowerBound, ordering: .relaxed) }
-    team.run { thread in update(rate, tau, thread) }
-    try wait(for: counters.updated)
+    team.run { thread in update(thread) }
+    try wait(for: counters.updated, toReach: round)
+    updates = round
     if targetShare == .rank0, host.rank == 0 {
-      moveUpdated(tau, 0)
+      moveUpdated(0)
       memory.move(counters.target, to: round)
     }
   }
@@ -124,11 +160,11 @@ package final class HostUpdate {
   /// Waits until the target of the last update is there. It is not to be read before.
   /// - Throws: `CollectiveError`.
   package func settle() throws {
-    if targetShare == .rank0 { try wait(for: counters.target..<counters.target + 1) }
+    if targetShare == .rank0 { try wait(for: counters.target..<counters.target + 1, toReach: updates) }
   }
 
-  private func wait(for counters: Range<Int>) throws {
-    try clock.measure(.communication) { try memory.wait(for: counters, toReach: round) }
+  private func wait(for counters: Range<Int>, toReach count: UInt64) throws {
+    try clock.measure(.communication) { try memory.wait(for: counters, toReach: count) }
   }
 
   /// Makes one copy of what the host's ranks have each, who must have the same. Before the first step.
@@ -183,21 +219,33 @@ package final class HostUpdate {
     host.share(of: pieces.count, for: rank)
   }
 
-  /// Calls `body` with pieces until all are taken, those of this rank's share first.
-  /// - Parameter taken: the counter of a share.
-  private func takePieces(_ taken: (Int) -> Int, _ body: (Int) -> Void) {
+  /// Pieces of all rounds before this one.
+  private var piecesBefore: UInt64 { (round - 1) * UInt64(pieces.count) }
+
+  /// How many pieces are ready on all ranks, which are the first ones.
+  private var piecesReady: Int {
+    Int(counters.ready.reduce(.max) { min($0, memory.count($1)) } - piecesBefore)
+  }
+
+  /// A piece that nobody else gets, of this rank's share if there is one left.
+  /// - Parameters:
+  ///   - taken: the counter of a share.
+  ///   - count: the first pieces, of which it is to be one.
+  private func take(_ taken: (Int) -> Int, of count: Int) -> Int? {
     for next in 0..<host.size {
       let owner = (host.rank + next) % host.size
       let share = share(of: owner)
-      let end = round * UInt64(share.count)
-      while let number = memory.take(taken(owner), before: end) { body(share.upperBound - Int(end - number)) }
+      let before = (round - 1) * UInt64(share.count)
+      let end = before + UInt64(share.clamped(to: 0..<count).count)
+      if let number = memory.take(taken(owner), before: end) { return share.lowerBound + Int(number - before) }
     }
+    return nil
   }
 
   /// Leaves the sums of squares of all pieces that this thread gets.
   private func square() {
     let buffers = buffers
-    takePieces(counters.takenSquares) { index in
+    while let index = take(counters.takenSquares, of: pieces.count) {
       let piece = pieces[index]
       let others = UnsafeBufferPointer(rebasing: UnsafeBufferPointer(gradients)[1...])
       ParameterUpdates.add(others, to: memory.floats(of: 0), piece.range)
@@ -209,19 +257,22 @@ package final class HostUpdate {
   }
 
   /// Updates all pieces that this thread gets.
-  private func update(_ rate: Double, _ tau: Double?, _ thread: Int) {
+  private func update(_ thread: Int) {
     let buffers = buffers
-    takePieces(counters.taken) { index in
-      let piece = pieces[index]
-      optimizer.update(piece, buffers, rate: rate, adaptation: adaptations[piece.rule])
-      if targetShare == .everyRank { clock.measure(.ema, on: thread) { move(piece, tau) } }
-      memory.move(counters.updated.lowerBound + index, to: round)
-      if targetShare == .rank0, host.rank == 0 { moveUpdated(tau, thread) }
-    }
+    while let index = take(counters.taken, of: pieces.count) { update(index, buffers, on: thread) }
+  }
+
+  /// Updates a piece, and moves the target where that is this rank's.
+  private func update(_ index: Int, _ buffers: ParameterUpdates.Buffers, on thread: Int) {
+    let piece = pieces[index]
+    optimizer.update(piece, buffers, rate: rate, adaptation: adaptations[piece.rule])
+    if targetShare == .everyRank { clock.measure(.ema, on: thread) { move(piece) } }
+    memory.move(counters.updated.lowerBound + index, to: round)
+    if targetShare == .rank0, host.rank == 0 { moveUpdated(thread) }
   }
 
   /// Moves the target as far as the pieces that follow one another in a share are updated.
-  private func moveUpdated(_ tau: Double?, _ thread: Int) {
+  private func moveUpdated(_ thread: Int) {
     clock.measure(.ema, on: thread) {
       for owner in 0..<host.size {
         let end = share(of: owner).upperBound
@@ -229,13 +280,13 @@ package final class HostUpdate {
           let index = moving[owner].load(ordering: .relaxed)
           guard index < end, memory.count(counters.updated.lowerBound + index) >= round else { break }
           let isTaken = moving[owner].compareExchange(expected: index, desired: index + 1, ordering: .relaxed).exchanged
-          if isTaken { move(pieces[index], tau) }
+          if isTaken { move(pieces[index]) }
         }
       }
     }
   }
 
-  private func move(_ piece: Optimizer.Piece, _ tau: Double?) {
+  private func move(_ piece: Optimizer.Piece) {
     guard let tau, let target = method.target else { return }
     // The target's parameters come first in the online network's.
     let range = piece.range.clamped(to: 0..<target.values.count)

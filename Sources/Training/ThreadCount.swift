@@ -10,4 +10,9 @@ public enum ThreadCount {
     let isBound = usable < ProcessInfo.processInfo.processorCount
     return max(1, isBound && ranksOnHost > 1 ? usable : usable / ranksOnHost)
   }
+
+  /// Whether so many threads of each of a host's ranks have a core each.
+  static func hasCores(_ threads: Int, ranksOnHost: Int) -> Bool {
+    threads * ranksOnHost <= ProcessInfo.processInfo.processorCount
+  }
 }

@@ -41,7 +41,11 @@ public final class TrainingStep {
     let hostUpdate = try HostUpdate(method, optimizer, placement: settings.emaOn, world: world)
     self.hostUpdate = hostUpdate
     let (online, clock) = (method.online, clock)
-    if !(hostUpdate?.addsGradients ?? false) {
+    if let hostUpdate, hostUpdate.addsGradients {
+      // Not its owner: the update holds the method, and so the context.
+      method.context.gradientsReady = { [unowned hostUpdate] in hostUpdate.ready(from: $0) }
+      method.context.whileWaiting = { [unowned hostUpdate] in hostUpdate.updateReady() }
+    } else {
       let reduction = GradientAllReduce(online.gradients, communicator: world, clock: clock)
       method.context.gradientsReady = { try reduction.ready(from: $0) }
     }
@@ -74,12 +78,13 @@ public final class TrainingStep {
   ) throws -> StepMeasures {
     try begin()
     CollectiveWatchdog.note("forward and backward")
+    hostUpdate?.begin(rate: learningRate(index), tau: tau(index))
     (method.context.scopes.renorm.ratio, method.context.scopes.renorm.offset) = renormLimits(index)
     let loss = try method.step(views: views, globalBatch: settings.batch, index: index)
     guard let z = method.projections, let targets = method.targetProjections else {
       preconditionFailure("a step leaves its projections")
     }
-    hostUpdate?.arrive()
+    try hostUpdate?.arrive()
     CollectiveWatchdog.note("measures")
     var measures = try clock.measure(.communication) {
       try meter.start(loss: loss, z: z, targets: targets, stop: stop, detail: detail, communicator: world)
@@ -107,15 +112,15 @@ public final class TrainingStep {
 
   /// From gradients to the parameters and the target of the next step.
   private func update(_ index: Int) throws {
-    let (rate, tau, team) = (learningRate(index), tau(index), method.context.team)
+    let team = method.context.team
     try clock.measure(.optimizer) {
       if let hostUpdate {
-        try hostUpdate.run(rate: rate, tau: tau, team: team)
+        try hostUpdate.run(team: team)
       } else {
-        optimizer.update(method.online, rate: rate, team: team)
+        optimizer.update(method.online, rate: learningRate(index), team: team)
       }
     }
-    guard let tau, let movingAverage else { return }
+    guard let tau = tau(index), let movingAverage else { return }
     CollectiveWatchdog.note("target")
     try clock.measure(.ema) { try movingAverage.update(tau: tau, team: team) }
   }

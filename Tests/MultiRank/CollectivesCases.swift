@@ -256,6 +256,27 @@ private var pendingCases: [MultiRankCase] {
         try expectSameOnAllRanks(results[0], communicator, "the sum of \(count) numbers")
       }
     },
+    MultiRankCase(name: "collectives: a rank that waits for a sum in shared memory has something else to do") {
+      communicator in
+      let shares = try communicator.mailbox() != nil
+      var fewest = Int.max
+      for round in 0..<communicator.size {
+        var (numbers, calls) = ([Double(communicator.rank), 1], 0)
+        let isLate = communicator.rank == round
+        if isLate { comeLate() }
+        try numbers.withUnsafeMutableBufferPointer {
+          try communicator.startAllReduce($0, .sum).wait {
+            calls += 1
+            return calls < 5
+          }
+        }
+        let size = communicator.size
+        try expectEqual(numbers, [Double(size * (size - 1) / 2), Double(size)], "round \(round): the sums")
+        if !isLate { fewest = min(fewest, calls) }
+      }
+      // It is called until it says that there is nothing more, and may be asked again. After all rounds, in which all take part.
+      try expect(!shares || fewest >= 5, "called \(fewest) times in 20 ms")
+    },
     MultiRankCase(name: "collectives: more sums under way than shared memory has slots, some ranks late") {
       communicator in
       let (messages, count) = (75, 300)

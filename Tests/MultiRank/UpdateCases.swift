@@ -1,6 +1,7 @@
 import Collectives
 import Foundation
 import Kernels
+import Layers
 import Methods
 import Training
 
@@ -19,6 +20,15 @@ var updateCases: [MultiRankCase] {
       communicator in
       for optimizer in OptimizerKind.allCases {
         for placement in EMAPlacement.allCases { try checkLateRanks(optimizer, placement, communicator) }
+      }
+    },
+    MultiRankCase(
+      name: "update: what all ranks are done with is updated by those that wait, and nothing else", ranks: .atLeast(2),
+      limit: 200
+    ) {
+      communicator in
+      for optimizer in OptimizerKind.allCases {
+        for placement in EMAPlacement.allCases { try checkReadyPieces(optimizer, placement, communicator) }
       }
     },
   ]
@@ -57,54 +67,130 @@ private func checkRuns(_ runs: Runs, _ communicator: Communicator) throws {
 private func checkLateRanks(
   _ optimizer: OptimizerKind, _ placement: EMAPlacement, _ communicator: Communicator
 ) throws {
-  var settings = Recipe.quick.configuration
-  (settings.optimizer, settings.emaOn, settings.larsTrust) = (optimizer, placement, 0.5)
-  (settings.width, settings.hidden, settings.dim, settings.imageSize) = (32, 512, 256, 32)
-  settings.batch = 2 * communicator.size
   let threads = placement == .rank0 ? 2 : 1
-  let step = try TrainingStep(settings, total: 9, threads: threads, spins: 100, world: communicator)
-  let isOneHost = try communicator.splitByHost().size == communicator.size
-  // A rank may be alone on its host among several.
-  let allShare = try communicator.allReduce(Int64(step.hostUpdate == nil ? 0 : 1), .min) == 1
-  guard allShare, let update = step.hostUpdate, let target = step.method.target else {
-    return try expect(!isOneHost, "ranks of one host have nothing in common")
-  }
-  // Each rank's own replica, updated by itself alone.
-  settings.batch = 2
-  let own = try communicator.split(color: communicator.rank, key: 0)
-  let alone = try TrainingStep(settings, total: 9, threads: 1, spins: 100, world: own)
-  let (online, replica) = (step.method.online, alone.method.online)
-  let (team, lone) = (step.method.context.team, alone.method.context.team)
-  for method in [step.method, alone.method] { method.initialize(seed: 3) }
-  let sums = OrderedAllReduce(communicator, longest: replica.gradients.count)
-  try update.takeParameters()
+  guard let both = try InCommonAndAlone(optimizer, placement, threads: threads, communicator) else { return }
+  let (update, online) = (both.update, both.step.method.online)
   for round in 0..<6 {
-    let gradients = roughFloats(online.values.count, rank: communicator.rank + round * communicator.size)
-    replica.gradients.pointer.update(from: gradients, count: gradients.count)
-    try sums.run(replica.gradients.floats)
-    let before = Array(replica.values.floats)
+    let before = Array(both.replica.values.floats)
     // First, so that what the ranks did in common is looked at in the moment it should be there.
-    alone.optimizer.update(replica, rate: 1e-3, team: lone)
-    let average = alone.method.target!.values
-    ParameterUpdates.movingAverage(
-      target: average.pointer, online: replica.values.pointer, count: average.count, tau: 0.75, team: lone)
+    let gradients = try both.updateAlone(round)
+    update.begin(rate: both.rate, tau: both.tau)
     let isLate = round / 2 % communicator.size == communicator.rank
     // Before it says that it has arrived: until then nobody may change what it uses, or add up its gradients.
     if isLate, round % 2 == 0 { comeLate() }
     try expect(online.values.floats.elementsEqual(before), "round \(round): parameters that were still in use changed")
-    let sum = update.addsGradients ? gradients : Array(replica.gradients.floats)
-    online.gradients.pointer.update(from: sum, count: sum.count)
-    update.arrive()
+    online.gradients.pointer.update(from: gradients, count: gradients.count)
+    try update.arrive()
     // After: the others find all pieces free, and wait in the end where rank 0 moves the target.
     if isLate, round % 2 == 1 { comeLate() }
-    try update.run(rate: 1e-3, tau: 0.75, team: team)
+    try both.finish("\(optimizer), \(placement), round \(round)")
+  }
+}
+
+/// Rounds in which the ranks are done with the upper half of the parameters, one of them later than the others, before they
+/// are with the rest: what they do while they wait must be the whole update of that half, and nothing of the other.
+private func checkReadyPieces(
+  _ optimizer: OptimizerKind, _ placement: EMAPlacement, _ communicator: Communicator
+) throws {
+  guard let both = try InCommonAndAlone(optimizer, placement, threads: 1, communicator) else { return }
+  let (update, online) = (both.update, both.step.method.online)
+  // Layer-wise rates wait for whole layers, and a host for the gradients of others.
+  let updatesEarly = optimizer == .sgd && update.addsGradients
+  for round in 0..<2 * communicator.size {
+    let before = Array(both.replica.values.floats)
+    let gradients = try both.updateAlone(round)
+    let (count, first) = (gradients.count, gradients.count / 2 + 7)
+    update.begin(rate: both.rate, tau: both.tau)
+    try expect(!update.updateReady(), "round \(round): something to update before anything is ready")
+    // What is not ready yet is still to be computed.
+    online.gradients.pointer.update(repeating: .nan, count: count)
+    (online.gradients.pointer + first).update(from: Array(gradients[first...]), count: count - first)
+    if round % communicator.size == communicator.rank { comeLate() }
+    try expect(online.values.floats.elementsEqual(before), "round \(round): parameters that were still in use changed")
+    update.ready(from: first)
+    while update.updateReady() {}
+    // All have looked after all were ready, and none has a piece in hand.
+    try communicator.barrier()
+    while update.updateReady() {}
+    try communicator.barrier()
+    let changed = before.indices.filter { online.values.pointer[$0] != before[$0] }
     try expect(
-      online.values.floats.elementsEqual(replica.values.floats), "\(optimizer), round \(round): the parameters differ")
-    try update.settle()
+      changed.allSatisfy { $0 >= first } && changed.isEmpty == !updatesEarly,
+      "round \(round): \(changed.count) parameters changed from \(changed.first ?? count) on, ready from \(first)")
+    // All but the piece that begins below it.
+    let whole = count - first - HostUpdate.pieceFloats
+    try expect(
+      !updatesEarly || online.values.floats.suffix(whole).elementsEqual(both.replica.values.floats.suffix(whole)),
+      "round \(round): what all were done with is not updated")
+    online.gradients.pointer.update(from: gradients, count: first)
+    try update.arrive()
+    try both.finish("\(optimizer), \(placement), round \(round)")
+  }
+}
+
+/// Parameters that the ranks update in common, and each rank's own replica, which it updates by itself alone.
+private struct InCommonAndAlone {
+  let step: TrainingStep
+  let update: HostUpdate
+  let target: ParameterStore
+  let rate = 1e-3
+  let tau = 0.75
+  private let alone: TrainingStep
+  private let sums: OrderedAllReduce
+  private let communicator: Communicator
+  private let movesTarget: Bool
+  var replica: ParameterStore { alone.method.online }
+
+  /// nil where ranks of several hosts are alone on some.
+  init?(
+    _ optimizer: OptimizerKind, _ placement: EMAPlacement, threads: Int, _ communicator: Communicator
+  ) throws {
+    var settings = Recipe.quick.configuration
+    (settings.optimizer, settings.emaOn, settings.larsTrust) = (optimizer, placement, 0.5)
+    (settings.width, settings.hidden, settings.dim, settings.imageSize) = (32, 512, 256, 32)
+    settings.batch = 2 * communicator.size
+    let step = try TrainingStep(settings, total: 9, threads: threads, spins: 100, world: communicator)
+    let isOneHost = try communicator.splitByHost().size == communicator.size
+    let allShare = try communicator.allReduce(Int64(step.hostUpdate == nil ? 0 : 1), .min) == 1
+    guard allShare, let update = step.hostUpdate, let target = step.method.target else {
+      try expect(!isOneHost, "ranks of one host have nothing in common")
+      return nil
+    }
+    settings.batch = 2
+    let own = try communicator.split(color: communicator.rank, key: 0)
+    alone = try TrainingStep(settings, total: 9, threads: 1, spins: 100, world: own)
+    (self.step, self.update, self.target, self.communicator) = (step, update, target, communicator)
+    for method in [step.method, alone.method] { method.initialize(seed: 3) }
+    sums = OrderedAllReduce(communicator, longest: alone.method.online.gradients.count)
     // Between hosts rank 0's goes by message.
-    try expect(update.movesTarget || placement == .rank0, "nobody moves the target")
+    movesTarget = update.movesTarget
+    try expect(movesTarget || placement == .rank0, "nobody moves the target")
+    try update.takeParameters()
+    // Also where the ranks of a test share cores.
+    update.updatesWhileWaiting = true
+  }
+
+  /// One more update of the replica.
+  /// - Returns: what this rank's gradients in common are to be.
+  func updateAlone(_ round: Int) throws -> [Float] {
+    let gradients = roughFloats(replica.values.count, rank: communicator.rank + round * communicator.size)
+    replica.gradients.pointer.update(from: gradients, count: gradients.count)
+    try sums.run(replica.gradients.floats)
+    let (average, team) = (alone.method.target!.values, alone.method.context.team)
+    alone.optimizer.update(replica, rate: rate, team: team)
+    ParameterUpdates.movingAverage(
+      target: average.pointer, online: replica.values.pointer, count: average.count, tau: tau, team: team)
+    return update.addsGradients ? gradients : Array(replica.gradients.floats)
+  }
+
+  /// The update in common, which must leave what the replica has.
+  func finish(_ what: String) throws {
+    try update.run(team: step.method.context.team)
     try expect(
-      !update.movesTarget || target.values.floats.elementsEqual(average.floats),
-      "\(optimizer), \(placement), round \(round): the target differs")
+      step.method.online.values.floats.elementsEqual(replica.values.floats), "\(what): the parameters differ")
+    try update.settle()
+    try expect(
+      !movesTarget || target.values.floats.elementsEqual(alone.method.target!.values.floats),
+      "\(what): the target differs")
   }
 }
