@@ -66,7 +66,7 @@ let package = Package(
       name: "multirank-tests",
       dependencies: [
         "NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Studies",
-        "Files",
+        "Files", "CAllocations",
       ],
       path: "Tests/MultiRank", swiftSettings: vector),
     // Counts what a thread allocates.

@@ -13,8 +13,8 @@ package final class Mailbox {
   static let mostRanks = 8
   /// Messages that may be under way at a time.
   static let slots = 16
-  /// What fits a slot: the sums of two views and 2,048 channels.
-  static let slotDoubles = 8192
+  /// What fits a slot: the sums of two views and 4,096 channels; 128 dimensions times themselves.
+  static let slotDoubles = 16384
 
   /// Each number in a cache line of its own, which one rank writes and the others read.
   private static let line = 64

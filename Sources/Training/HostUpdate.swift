@@ -49,14 +49,16 @@ package final class HostUpdate {
   private struct Counters {
     let ranks: Int
     let pieces: Int
-    /// Pieces of a rank's share that were taken, over all rounds; each on a cache line of its own.
-    func taken(_ share: Int) -> Int { 8 * share }
+    /// Counters of a cache line.
+    static let line = 8
+    /// Each rank's, on a cache line of its own: pieces of its share that were taken, over all rounds.
+    var taken: Int { 0 }
     /// The same for sums of squares.
-    func takenSquares(_ share: Int) -> Int { 8 * (ranks + share) }
+    var takenSquares: Int { Self.line * ranks }
     /// The target is there.
-    var target: Int { 8 * 2 * ranks }
+    var target: Int { Self.line * 2 * ranks }
     /// Each rank's: pieces, over all rounds, whose gradients are there and whose parameters it uses no more.
-    var ready: Range<Int> { target + 8..<target + 8 + ranks }
+    var ready: Range<Int> { target + Self.line..<target + Self.line + ranks }
     /// Each piece's: it is updated.
     var updated: Range<Int> { ready.upperBound..<ready.upperBound + pieces }
     /// Each piece's: its sums of squares are there.
@@ -229,15 +231,17 @@ package final class HostUpdate {
 
   /// A piece that nobody else gets, of this rank's share if there is one left.
   /// - Parameters:
-  ///   - taken: the counter of a share.
+  ///   - taken: the first share's counter.
   ///   - count: the first pieces, of which it is to be one.
-  private func take(_ taken: (Int) -> Int, of count: Int) -> Int? {
+  private func take(_ taken: Int, of count: Int) -> Int? {
     for next in 0..<host.size {
       let owner = (host.rank + next) % host.size
       let share = share(of: owner)
       let before = (round - 1) * UInt64(share.count)
       let end = before + UInt64(share.clamped(to: 0..<count).count)
-      if let number = memory.take(taken(owner), before: end) { return share.lowerBound + Int(number - before) }
+      if let number = memory.take(taken + Counters.line * owner, before: end) {
+        return share.lowerBound + Int(number - before)
+      }
     }
     return nil
   }

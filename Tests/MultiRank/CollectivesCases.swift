@@ -243,7 +243,7 @@ private var pendingCases: [MultiRankCase] {
         shares == (isOneHost && (2...8).contains(communicator.size)),
         "\(communicator.size) ranks, of one host: \(isOneHost), share memory: \(shares)")
       defer { communicator.sharesMemory = true }
-      for count in [1, 5, 512, 8_192, 8_193, 20_000] {
+      for count in [1, 5, 512, 8_902, 16_384, 16_385, 20_000] {
         let own = roughFloats(count, rank: communicator.rank).map { Double($0) * .pi }
         var results: [[Double]] = []
         for sharesMemory in [true, false] {

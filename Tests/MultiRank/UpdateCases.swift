@@ -1,8 +1,10 @@
+import CAllocations
 import Collectives
 import Foundation
 import Kernels
 import Layers
 import Methods
+import NetworkTesting
 import Training
 
 /// The end of a step, where a host's ranks update one copy of the parameters.
@@ -23,6 +25,15 @@ var updateCases: [MultiRankCase] {
       }
     },
     MultiRankCase(
+      name: "update: a step of ranks that share a host allocates nothing", ranks: .only([1, 2, 4]), limit: 200
+    ) {
+      communicator in
+      guard try communicator.splitByHost().size == communicator.size else { return }
+      for optimizer in OptimizerKind.allCases {
+        for placement in EMAPlacement.allCases { try checkAllocations(optimizer, placement, communicator) }
+      }
+    },
+    MultiRankCase(
       name: "update: what all ranks are done with is updated by those that wait, and nothing else", ranks: .atLeast(2),
       limit: 200
     ) {
@@ -32,6 +43,23 @@ var updateCases: [MultiRankCase] {
       }
     },
   ]
+}
+
+/// Whole steps of ranks that share a host: what they tell each other goes through memory that is there before the first one.
+private func checkAllocations(
+  _ optimizer: OptimizerKind, _ placement: EMAPlacement, _ communicator: Communicator
+) throws {
+  var settings = Recipe.quick.configuration
+  (settings.optimizer, settings.emaOn) = (optimizer, placement)
+  (settings.width, settings.hidden, settings.dim, settings.imageSize) = (8, 16, 8, 32)
+  settings.batch = 4 * communicator.size
+  let step = try TrainingStep(settings, total: 20, threads: 1, spins: 100, world: communicator)
+  let views = AlignedBuffer(noise(8 * 32 * 32 * 3, UInt64(communicator.rank)))
+  for index in 0..<3 { _ = try step.run(index, views: views.pointer, stop: false, detail: .effectiveRank) }
+  let before = allocations_of_this_thread()
+  for index in 3..<8 { _ = try step.run(index, views: views.pointer, stop: false, detail: .effectiveRank) }
+  let most = try communicator.allReduce(Int64(allocations_of_this_thread() - before), .max)
+  try expectEqual(most, 0, "\(optimizer), \(placement): a rank's allocations in five steps")
 }
 
 /// Parameters that ranks share, updated piece by piece by whoever is free, against replicas of each rank's own.
