@@ -124,6 +124,7 @@ package final class StepMeter {
     for view in 0..<2 { add(z + view * rows * dimensions, targets + (1 - view) * rows * dimensions, view) }
     try addDetail(detail, communicator)
     let end = detail.contains(.effectiveRank) ? sums.count : matrix
+    // Through memory where ranks share it: MPI's blocking one allocates.
     try communicator.startAllReduce(UnsafeMutableBufferPointer(rebasing: sums[..<end]), .sum).wait()
     let batch = Double(rows * ranks)
     let positive = sums[Place.positive]
