@@ -93,19 +93,13 @@ public enum CollectiveWatchdog {
   }
 
   /// Prints one line and ends the job on every rank, also when MPI itself is what hangs.
-  static func endJob(_ line: String, status: Int32) -> Never {
+  static func endJob(_ line: String, status: Int32, isPermanent: Bool = false) -> Never {
     // One write, so that the lines of several ranks do not mix.
     let bytes = Array("byol-dist: \(line)\n".utf8)
     _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
-    if let path = Launch(environment: ProcessInfo.processInfo.environment).statusFile {
-      // So that launch/run does not wait for an mpirun that waits for a lost host.
-      let file = open(path, O_WRONLY | O_TRUNC)
-      if file >= 0 {
-        let text = Array("aborted \(status)\n".utf8)
-        _ = write(file, text, text.count)
-        close(file)
-      }
-    }
+    // So that launch/run does not wait for an mpirun that waits for a lost host.
+    Launch(environment: ProcessInfo.processInfo.environment)
+      .leave(status: status, isPermanent: isPermanent, mark: "aborted ")
     let lastResort = Thread {
       sleep(10)
       _exit(status)

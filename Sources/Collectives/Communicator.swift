@@ -121,15 +121,13 @@ public final class Communicator: @unchecked Sendable {
   /// Open MPI's mpirun answers the first status other than 0 by killing the ranks that are left, after waiting twice
   /// the time that a kill may take. So `launch/run` names a file in BYOL_DIST_STATUS_FILE: rank 0 leaves the status
   /// there if it can and the processes exit with 0.
-  public static func finish(status: Int32) -> Never {
+  /// - Parameter isPermanent: whether the same job would fail again the same way; `launch/run` then starts it no more.
+  public static func finish(status: Int32, isPermanent: Bool = false) -> Never {
     let launch = Launch(environment: ProcessInfo.processInfo.environment)
     var told = launch.rank > 0 && launch.statusFile != nil
-    if launch.rank == 0, let path = launch.statusFile {
+    if launch.rank == 0, launch.statusFile != nil {
       // Before MPI is left: an mpirun that was told to end the job does not answer any more, and leaving it then hangs.
-      // Not created here: where the file is absent, launch/run waits on another host and needs the exit status.
-      let file = open(path, O_WRONLY | O_TRUNC)
-      let text = Array("\(status)\n".utf8)
-      told = file >= 0 && write(file, text, text.count) == text.count
+      told = launch.leave(status: status, isPermanent: isPermanent)
     }
     finish()
     exit(told ? 0 : status)
@@ -137,8 +135,10 @@ public final class Communicator: @unchecked Sendable {
 
   /// Ends the job on all ranks: prints one line with this rank and its host on the standard error stream, and exits
   /// with `status`. For what the ranks cannot agree on any more.
-  public func abort(reason: String, status: Int32) -> Never {
-    CollectiveWatchdog.endJob("rank \(rank) on \(Self.host): \(CollectiveWatchdog.place): \(reason)", status: status)
+  /// - Parameter isPermanent: as `finish` has it.
+  public func abort(reason: String, status: Int32, isPermanent: Bool = false) -> Never {
+    CollectiveWatchdog.endJob(
+      "rank \(rank) on \(Self.host): \(CollectiveWatchdog.place): \(reason)", status: status, isPermanent: isPermanent)
   }
 
   /// Runs one MPI call under the watchdog and turns its code into an error.

@@ -38,4 +38,18 @@ package struct Launch {
     timeLimit = environment["BYOL_DIST_COLLECTIVE_TIMEOUT"].flatMap { Double($0) }.flatMap { $0 > 0 ? $0 : nil }
     statusFile = isJob ? environment["BYOL_DIST_STATUS_FILE"].flatMap { $0.isEmpty ? nil : $0 } : nil
   }
+
+  /// Leaves the exit status where `launch/run` looks for it: "75", "1 permanent" or "aborted 1".
+  ///
+  /// The file is not created: where it is absent, `launch/run` waits on another host and needs the processes' own status.
+  /// - Returns: whether the status is there.
+  @discardableResult
+  func leave(status: Int32, isPermanent: Bool, mark: String = "") -> Bool {
+    guard let statusFile else { return false }
+    let file = open(statusFile, O_WRONLY | O_TRUNC)
+    guard file >= 0 else { return false }
+    defer { close(file) }
+    let text = Array("\(mark)\(status)\(isPermanent ? " permanent" : "")\n".utf8)
+    return write(file, text, text.count) == text.count
+  }
 }

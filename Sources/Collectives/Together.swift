@@ -1,6 +1,12 @@
 /// An error that knows the exit status the program should end with: 2 for the user's mistake. Others end with 1.
 public protocol StatusError: Error {
   var exitStatus: Int32 { get }
+  /// Whether the same job would fail again the same way, so that `launch/run --restarts` does not start it again.
+  var isPermanent: Bool { get }
+}
+
+extension StatusError {
+  public var isPermanent: Bool { false }
 }
 
 /// What every rank throws when a body failed on at least one: the failure of the lowest such rank, in its words.
@@ -8,6 +14,7 @@ public struct SharedError: StatusError, CustomStringConvertible {
   /// The lowest rank that failed, in the communicator that agreed on it.
   public let rank: Int
   public let exitStatus: Int32
+  public let isPermanent: Bool
   public let message: String
   /// This rank's own error, if it failed too.
   public let underlying: (any Error)?
@@ -54,14 +61,15 @@ extension Communicator {
     guard lowest < size else { return }
     var told: [UInt8] = []
     if let own, rank == lowest {
-      let status = (own as? any StatusError)?.exitStatus ?? 1
-      told = withUnsafeBytes(of: status.littleEndian) { Array($0) } + Array("\(own)".utf8)
+      let error = own as? any StatusError
+      told = withUnsafeBytes(of: (error?.exitStatus ?? 1).littleEndian) { Array($0) }
+      told += [error?.isPermanent ?? false ? 1 : 0] + Array("\(own)".utf8)
     }
     told = try broadcast(told, from: lowest)
     let status = told.prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
     let shared = SharedError(
-      rank: lowest, exitStatus: Int32(bitPattern: status), message: String(decoding: told.dropFirst(4), as: UTF8.self),
-      underlying: own)
+      rank: lowest, exitStatus: Int32(bitPattern: status), isPermanent: told[4] == 1,
+      message: String(decoding: told.dropFirst(5), as: UTF8.self), underlying: own)
     if own == nil { throw Agreed(error: shared) }
     throw shared
   }

@@ -193,7 +193,9 @@ public final class Trainer {
   private func views(_ loader: ViewLoader) -> UnsafePointer<Float> {
     do { return try loader.next() } catch {
       record?.display.finish()
-      world.abort(reason: "\(error)", status: ExitStatus(for: error).rawValue)
+      world.abort(
+        reason: "\(error)", status: ExitStatus(for: error).rawValue,
+        isPermanent: (error as? any StatusError)?.isPermanent ?? false)
     }
   }
 
@@ -232,7 +234,8 @@ public final class Trainer {
     guard let record else { return }
     do { try body(record) } catch {
       record.display.finish()
-      world.abort(reason: "\(error)", status: ExitStatus.failed.rawValue)
+      // What a disk or its contents did wrong is there at the next start too.
+      world.abort(reason: "\(error)", status: ExitStatus.failed.rawValue, isPermanent: true)
     }
   }
 

@@ -32,6 +32,7 @@ func onAllRanks(_ body: (Communicator) throws -> ExitStatus) throws -> Never {
     // Every rank is here for the same reason.
     if world.rank == 0 { printError("\(error)") }
     try? world.barrier()
-    Communicator.finish(status: ExitStatus(for: error).rawValue)
+    Communicator.finish(
+      status: ExitStatus(for: error).rawValue, isPermanent: (error as? any StatusError)?.isPermanent ?? false)
   }
 }

@@ -1,127 +1,10 @@
 #!/usr/bin/env bash
 # Tests of byol-dist as a user meets it: the program itself under mpirun, with signals, mistakes and a full disk.
-# Usage: Tests/EndToEnd/runs.sh [FILTER]; ends with "N passed, N failed".
+# Usage: Tests/EndToEnd/runs.sh [FILTER]; ends with "N passed, N failed, N skipped".
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-. launch/setup.sh
-setup_swift
-mpirun_basics
-
-filter=${1:-} passed=0 failed=0 status=0 job=""
+suite=runs
 names=(result mistakes data stl10 collapse directory signals diverged disk widths study)
-matching=()
-for name in "${names[@]}"; do
-  if [[ "runs: $name" == *"$filter"* ]]; then matching+=("$name"); fi
-done
-if [ ${#matching[@]} = 0 ]; then
-  echo "0 passed, 0 failed"
-  exit 0
-fi
-
-work=$(mktemp -d)
-finish() {
-  [ -z "$job" ] || kill -KILL "$job" 2>/dev/null || true
-  if mountpoint -q "$work/small" 2>/dev/null; then umount "$work/small"; fi
-  rm -rf "$work"
-}
-trap finish EXIT
-bin=$(swift build -c release --show-bin-path)
-program=$bin/byol-dist
-"$bin/multirank-tests" --child tiny-data "$work/data"
-export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
-# mpirun waits twice as long for the other ranks of one that was killed.
-export OMPI_MCA_odls_base_sigkill_timeout=1
-tiny=(--config quick --data "$work/data" --width 4 --hidden 16 --dim 8 --batch 16 --ema 0.9 --threads 1)
-
-# --- running and judging -----------------------------------------------------------------------------------------------
-
-# ranks N ARGUMENTS...: byol-dist on N ranks, on none: without mpirun; sets status, $work/out and $work/err.
-ranks() {
-  local command=()
-  if [ "$1" != none ]; then command=("${MPIRUN[@]}" --oversubscribe --bind-to none -n "$1"); fi
-  shift
-  status=0
-  timeout -k 5 120 ${command[@]+"${command[@]}"} "$program" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-}
-
-good() {
-  passed=$((passed + 1))
-  echo "passed  runs: $1"
-}
-
-bad() { # bad NAME REASON
-  failed=$((failed + 1))
-  echo "FAILED  runs: $1: $2; status $status, standard error and the end of standard output:"
-  cat "$work/err"
-  tail -n 5 "$work/out"
-}
-
-# ends NAME STATUS TEXT...: the last run ended so; its standard error is one line with the texts, or empty for none.
-ends() {
-  local name=$1 wanted=$2 text
-  shift 2
-  [ "$status" = "$wanted" ] || { bad "$name" "status $wanted was due"; return 0; }
-  if [ $# = 0 ]; then
-    [ ! -s "$work/err" ] || { bad "$name" "no error was due"; return 0; }
-  else
-    [ "$(wc -l <"$work/err")" = 1 ] || { bad "$name" "one line was due"; return 0; }
-  fi
-  for text in "$@"; do
-    grep -qF -- "$text" "$work/err" || { bad "$name" "no '$text'"; return 0; }
-  done
-  good "$name"
-}
-
-# holds NAME COMMAND...: the command succeeds.
-holds() {
-  local name=$1
-  shift
-  if "$@" >"$work/why" 2>&1; then good "$name"; else bad "$name" "$* failed: $(head -n 3 "$work/why")"; fi
-}
-
-# Every file of a directory and its checksum; the lock's file is only a message.
-listing() { find "$1" -type f ! -name .lock -exec cksum {} + | sort; }
-
-# losses RUN: step and loss of every line of a step.
-losses() { sed -nE 's/^\{"step":([0-9]+),.*"loss":([^,]+),.*/\1 \2/p' "$1/metrics.jsonl"; }
-
-same_losses() { [ "$(losses "$1")" = "$(losses "$2")" ] && [ "$(losses "$1" | wc -l)" = "$3" ]; }
-
-# each_step_once RUN N
-each_step_once() { [ "$(losses "$1" | cut -d' ' -f1 | tr '\n' ' ')" = "$(seq "$2" | tr '\n' ' ')" ]; }
-
-# same_bytes RUN OTHER STEP: all files of a checkpoint.
-same_bytes() {
-  local file
-  for file in model.safetensors optimizer.safetensors state.json; do
-    cmp "$1/checkpoints/$3/$file" "$2/checkpoints/$3/$file" || return 1
-  done
-}
-
-# start RANKS ARGUMENTS...: a training by launch/run in the background; sets job.
-start() { begin "$1" train "${@:2}"; }
-
-begin() { # begin RANKS COMMAND ARGUMENTS...
-  BYOL_DIST_PROGRAM=$program launch/run -n "$1" "${@:2}" >"$work/out" 2>"$work/err" </dev/null &
-  job=$!
-}
-
-# at_step RUN STEP: waits until the job has finished the step.
-at_step() {
-  for _ in $(seq 1200); do
-    if [ -s "$1/metrics.jsonl" ] && [ "$(tail -n 1 "$1/metrics.jsonl" | grep -oE '^\{"step":[0-9]+' | tr -dc 0-9)" -ge "$2" ] \
-      2>/dev/null; then return 0; fi
-    sleep 0.05
-  done
-}
-
-ended() { # waits for the job; sets status
-  status=0
-  wait "$job" || status=$?
-  job=""
-}
-
-# --- cases ---------------------------------------------------------------------------------------------------------------
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 case_result() {
   local run=$work/result
@@ -148,19 +31,6 @@ case_result() {
   holds "and stays as it was" test "$(listing "$run")" = "$before"
   ranks none train --config "$run/config.json" --out "$work/repeated"
   holds "its config.json repeats it" test "$(losses "$work/repeated" | wc -l)" = 6
-}
-
-# mistake NAME TEXT... -- ARGUMENTS...: refused with one line that has the texts, on $on ranks or without mpirun.
-mistake() {
-  local name=$1 texts=()
-  shift
-  while [ "$1" != -- ]; do
-    texts+=("$1")
-    shift
-  done
-  shift
-  ranks "${on:-none}" "$@"
-  ends "mistake: $name" 2 "byol-dist: " "${texts[@]}"
 }
 
 case_mistakes() {
@@ -316,7 +186,7 @@ signals() {
 
 case_signals() {
   if ! command -v pgrep >/dev/null; then
-    echo "skipped runs: signals: no pgrep here"
+    skip signals "no pgrep here"
     return 0
   fi
   signals sync
@@ -334,7 +204,7 @@ case_disk() {
   local small=$work/small run=$work/small/run free
   mkdir "$small"
   if ! mount -t tmpfs -o size=4m none "$small" 2>/dev/null; then
-    echo "skipped runs: disk: no file system can be mounted here"
+    skip disk "no file system can be mounted here"
     return 0
   fi
   local new=(train "${tiny[@]}" --steps 60 --out "$run")
@@ -378,7 +248,7 @@ END
   ends "study: left alone" 0
   holds "study: it ends with its table" grep -qE '^bn +2 +[0-9.]+ ± [0-9.]+ .* 57\.7$' "$work/out"
   if ! command -v pgrep >/dev/null; then
-    echo "skipped runs: study: no pgrep here"
+    skip study "no pgrep here"
     return 0
   fi
   begin 2 "${new[@]}" --out "$study"
@@ -422,7 +292,7 @@ END
 # A program built for processors without AVX-512 takes the same steps, to the bit.
 case_widths() {
   if ! grep -q '^flags.* avx512vl' /proc/cpuinfo || [ -n "${BYOL_DIST_MARCH:-}" ]; then
-    echo "skipped runs: widths: this processor has one width of vectors only, or the build was chosen"
+    skip widths "this processor has one width of vectors only, or the build was chosen"
     return 0
   fi
   local wide=$program narrow=.build/x86-64-v3/release/byol-dist stem size
@@ -443,10 +313,4 @@ case_widths() {
   done
 }
 
-for name in "${matching[@]}"; do
-  began=$SECONDS
-  "case_$name"
-  echo "$name took $((SECONDS - began)) s"
-done
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+run_cases

@@ -138,5 +138,5 @@ case_signals() {
 for name in statuses ranks mistakes product hosts restarts signals; do
   if [[ "launch: $name" == *"$filter"* ]]; then "case_$name"; fi
 done
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]
