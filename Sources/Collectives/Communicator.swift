@@ -82,6 +82,9 @@ public final class Communicator: @unchecked Sendable {
     }
   }
 
+  /// The world, where this process has joined it; nil before `start`.
+  public static var joined: Communicator? { world.withLock { $0 } }
+
   private static func join(_ launch: Launch) throws -> Communicator {
     for (name, value) in Launch.openMPIDefaults { setenv(name, value, 0) }
     CollectiveWatchdog.start(identity: "rank \(launch.rank) on \(host)")

@@ -1,6 +1,10 @@
 internal import CMPI
 
 extension Communicator {
+  /// A communicator of this process alone, without MPI.
+  /// - Throws: nothing that could happen to it; `CollectiveError` by its type.
+  public static func alone() throws -> Communicator { try Communicator(handle: nil) }
+
   /// The communicator of the ranks that give the same `color`, ordered by `key` and then by rank here. MPI keeps it
   /// until the program ends, so a program makes the few that it needs at its start.
   /// - Throws: `CollectiveError`.

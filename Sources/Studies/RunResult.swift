@@ -6,8 +6,10 @@ import Training
 public enum RunResult: Equatable, Sendable {
   /// Not begun, or not at its end.
   case unfinished
-  /// The loss of this step was no number; there is nothing more to expect.
+  /// Numbers were not finite after this step; there is nothing more to expect.
   case diverged(step: Int)
+  /// Something else ended it, and may be mended: the study's next start tries again.
+  case failed(reason: String)
   case finished(RunFigures)
 }
 
@@ -29,6 +31,16 @@ public struct RunFigures: Equatable, Sendable {
 extension RunResult {
   /// What a study leaves in a diverged run's directory.
   private static let divergedName = "diverged.json"
+  /// What a study leaves in the directory of a run that something else ended.
+  private static let failedName = "failed.json"
+
+  /// Whether a study's next start leaves it alone.
+  var isOver: Bool {
+    switch self {
+    case .diverged, .finished: true
+    case .unfinished, .failed: false
+    }
+  }
 
   /// Reads a run directory.
   /// - Throws: `FileError`.
@@ -40,7 +52,11 @@ extension RunResult {
       }
       return .diverged(step: step)
     }
-    guard AtomicDirectory.exists(directory + "/summary.json") else { return .unfinished }
+    guard AtomicDirectory.exists(directory + "/summary.json") else {
+      let failed = directory + "/" + failedName
+      guard AtomicDirectory.exists(failed) else { return .unfinished }
+      return .failed(reason: try RunDirectory.readObject(failed)["reason"]?.string ?? "unknown")
+    }
     let summary = try RunDirectory.readObject(directory + "/summary.json")
     var figures = RunFigures()
     figures.probeAccuracy = summary["probe_accuracy"]?.double
@@ -66,5 +82,11 @@ extension RunResult {
   static func write(_ error: DivergedError, to directory: String) throws {
     let json: JSON = ["step": JSON(error.step), "reason": JSON("\(error)")]
     try AtomicFile.write(json.pretty, to: directory + "/" + divergedName)
+  }
+
+  /// Notes what ended a run.
+  /// - Throws: `FileError`.
+  static func write(failure reason: String, to directory: String) throws {
+    try AtomicFile.write((["reason": JSON(reason)] as JSON).pretty, to: directory + "/" + failedName)
   }
 }

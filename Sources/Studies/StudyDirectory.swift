@@ -16,21 +16,13 @@ enum StudyDirectory {
   }
 
   /// What a run's directory holds.
-  /// - Throws: `RunDirectoryError` where it is a run of other settings.
-  static func result(of run: StudyRun, _ path: String) throws -> RunResult {
+  /// - Parameter config: the config.json that the run would have.
+  /// - Throws: `RunDirectoryError` where it is a run of other settings or on other images.
+  static func result(of run: StudyRun, config: JSON, _ path: String) throws -> RunResult {
     let directory = path + "/" + run.name
     guard AtomicDirectory.exists(directory + "/config.json") else { return .unfinished }
-    // The data's own size, and a queue that it limits, are in a run's file as numbers: who they are compares when the
-    // data is open.
-    let resolved = run.configuration.withMethodResolved(samples: nil)
-    var open: Set<String> = []
-    if resolved.imageSize == 0 { open.insert("image_size") }
-    if run.configuration.queue == nil, let queue = resolved.queue, queue > 0 { open.insert("queue") }
-    let binding = Configuration.settings.filter(\.shapesResults).map(\.key).filter { !open.contains($0) }
-    try RunDirectory.compare(directory, resolved.json, binding)
-    let result = try RunResult.read(directory)
-    if !open.isEmpty, case .finished = result { return .unfinished }
-    return result
+    try RunDirectory.compare(directory, config, PreparedRun.binding)
+    return try RunResult.read(directory)
   }
 
   static func notes(_ runs: [StudyRun]) -> [String] {

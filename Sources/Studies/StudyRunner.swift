@@ -5,6 +5,8 @@ import Training
 /// How a study ended.
 public enum StudyOutcome: Equatable, Sendable {
   case finished
+  /// All runs were begun, and these, by name, ended with an error that is not their settings' result.
+  case failed([String])
   /// A signal came: after a complete checkpoint of `step` of the run `run`, or between two runs (nil).
   case stopped(run: String?, step: Int?)
 }
@@ -40,6 +42,7 @@ public final class StudyRunner {
     self.show = show
     let runs = try world.together { try study.runs(ranks: world.size) }
     self.runs = runs
+    let configs = try runs.map { try Self.prepare($0, study, path, world) }
     var lock: RunLock?
     var found: [RunResult] = []
     let ends = try world.decideOnRoot {
@@ -47,38 +50,79 @@ public final class StudyRunner {
       lock = try RunLock(directory: path)
       try AtomicDirectory.recover(in: path)
       try StudyDirectory.refuseAnother(study, path)
-      found = try runs.map { try StudyDirectory.result(of: $0, path) }
+      found = try zip(runs, configs).map { try StudyDirectory.result(of: $0, config: $1, path) }
       try AtomicFile.write(study.record(ranks: world.size).pretty, to: StudyDirectory.recordPath(path))
-      return found.map { $0 == .unfinished ? 0 : 1 }
+      return found.map { $0.isOver ? 1 : 0 }
     }
     self.lock = lock
     // The other ranks need not know figures, only which runs are over.
     results = found.isEmpty ? ends.map { $0 == 0 ? .unfinished : .diverged(step: 0) } : found
   }
 
+  /// Checks a run against its data before any other has begun. Collective.
+  /// - Returns: its config.json.
+  /// - Throws: `SharedError` that names the variant.
+  private static func prepare(
+    _ run: StudyRun, _ study: Study, _ path: String, _ world: Communicator
+  ) throws -> JSON {
+    do {
+      let prepared = try PreparedRun(request(run, study), world: world)
+      try world.together {
+        guard world.rank == 0, !AtomicDirectory.exists("\(path)/\(run.name)/config.json") else { return }
+        try prepared.checkInit()
+      }
+      return prepared.json
+    } catch let error as SharedError {
+      // The same on all ranks.
+      throw UsageError("variant \(study.variants[run.variant].name): \(error.message)")
+    }
+  }
+
+  private static func request(_ run: StudyRun, _ study: Study) -> RunRequest {
+    var request = RunRequest(configuration: run.configuration, recipe: study.recipe)
+    request.configuration.resume = .auto
+    return request
+  }
+
   /// Trains what is left to train. Collective.
-  /// - Throws: what a trainer throws but `DivergedError`, the same on all ranks: that is a result.
+  /// - Throws: what ends a study: `CollectiveError`, and failures that would meet every other run too, such as a full disk.
   public func run() throws -> StudyOutcome {
     announce()
     try writeTables()
-    for (index, run) in runs.enumerated() where results[index] == .unfinished {
+    var failed: [String] = []
+    for (index, run) in runs.enumerated() where !results[index].isOver {
       // Before and between runs a signal has no step to ride on.
       if try isAskedToStop() { return .stopped(run: nil, step: nil) }
       say("run \(index + 1) of \(runs.count): \(run.name)\(Self.list(run.differences))")
-      if case .stopped(let step)? = try train(run) { return .stopped(run: run.name, step: step) }
-      results[index] = try result(of: run)
+      do {
+        if case .stopped(let step)? = try train(run) { return .stopped(run: run.name, step: step) }
+        results[index] = try result(of: run)
+      } catch let error as SharedError where !error.isPermanent {
+        try note(error, of: run)
+        results[index] = .failed(reason: error.message)
+        failed.append(run.name)
+      }
       try writeTables()
     }
     if world.rank == 0 { show("\n" + table.text + "\n\(path)/table.md and table.csv have this table.\n") }
-    return .finished
+    return failed.isEmpty ? .finished : .failed(failed)
+  }
+
+  /// Writes down what ended a run; the study goes on with the next. Collective.
+  private func note(_ error: SharedError, of run: StudyRun) throws {
+    try world.together {
+      let directory = directory(run)
+      guard world.rank == 0, AtomicDirectory.exists(directory) else { return }
+      try RunResult.write(failure: error.message, to: directory)
+    }
+    say("\(run.name) failed: \(error)")
   }
 
   /// One run from its start or checkpoint to its end. What it holds is let go on return.
   /// - Returns: nil where it diverged.
   private func train(_ run: StudyRun) throws -> RunOutcome? {
-    var request = RunRequest(configuration: run.configuration, recipe: study.recipe)
+    var request = Self.request(run, study)
     request.configuration.out = directory(run)
-    request.configuration.resume = .auto
     PeakMemory.reset()
     let trainer = try Trainer(request, world: world, show: show)
     trainer.announcesSettings = false
@@ -125,7 +169,7 @@ public final class StudyRunner {
   }
 
   private func announce() {
-    let over = results.count { $0 != .unfinished }
+    let over = results.count(where: \.isOver)
     say(RunRequest(configuration: study.base, recipe: study.recipe).text(ranks: world.size))
     say(
       "study \(study.name)\(study.size == .quick ? " --quick" : ""): \(study.title); \(study.variants.count) variants "

@@ -11,6 +11,8 @@ public struct StudyTable: Sendable {
     public var finished = 0
     public var diverged = 0
     public var collapsed = 0
+    /// Why runs of the row failed.
+    public var failures: [String] = []
     public var probeAccuracy: SampleStatistics?
     public var positiveCosine: SampleStatistics?
     public var negativeCosine: SampleStatistics?
@@ -48,6 +50,7 @@ public struct StudyTable: Sendable {
     row.runs = results.count
     row.diverged = results.count { if case .diverged = $0 { true } else { false } }
     row.finished = figures.count + row.diverged
+    row.failures = results.compactMap { if case .failed(let reason) = $0 { reason } else { nil } }
     row.collapsed = figures.count(where: \.collapsed)
     row.probeAccuracy = SampleStatistics(figures.compactMap(\.probeAccuracy))
     row.positiveCosine = SampleStatistics(figures.compactMap(\.positiveCosine))

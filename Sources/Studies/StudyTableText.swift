@@ -72,6 +72,9 @@ extension StudyTable {
     }
     let open = rows.reduce(0) { $0 + $1.runs - $1.finished }
     if open > 0 { lines.append("\(open) of \(rows.reduce(0) { $0 + $1.runs }) runs are not finished.") }
+    for row in rows where !row.failures.isEmpty {
+      lines.append("\(row.name): \(row.failures.count) failed: \(row.failures[0])")
+    }
     return lines + notes
   }
 

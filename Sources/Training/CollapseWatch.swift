@@ -43,8 +43,10 @@ package struct CollapseReading {
   init(_ measures: StepMeasures, dimensions: Int) {
     self.init(
       positiveCosine: measures.positiveCosine, negativeCosine: measures.negativeCosine,
-      stdShare: measures.projectionStd * Double(dimensions).squareRoot())
+      stdShare: Self.stdShare(measures.projectionStd, dimensions: dimensions))
   }
+
+  static func stdShare(_ deviation: Double, dimensions: Int) -> Double { deviation * Double(dimensions).squareRoot() }
 }
 
 /// Notices that a run collapses, and that it leaves the collapse again. A function of the steps' measures alone, which

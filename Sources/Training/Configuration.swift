@@ -88,8 +88,8 @@ public struct Configuration: Equatable, Sendable {
   public var larsTrust = 0.001
   /// The parts that LARS acts on, the others by SGD; nil is all.
   public var larsOn: NetworkParts?
-  /// Steps over which the learning rate rises linearly to its peak, before the cosine to 0.
-  public var warmupSteps = 0
+  /// Steps over which the learning rate rises linearly to its peak, before the cosine to 0; nil follows the run's length.
+  public var warmupSteps: Int?
   /// The target's first tau.
   public var ema = 0.996
   /// nil is the method's: constant for moco, cosine for others.

@@ -45,6 +45,7 @@ extension Configuration {
       let right = most >= 2 ? "should be at most \(most)" : "the data set is too small for \(ranks) ranks"
       throw UsageError("--batch \(batch): \(data) has only \(samples) training images; \(right)")
     }
+    if let total = samples.map({ totalSteps(samples: $0) }) ?? steps { try validateSchedule(total: total) }
   }
 
   private func validateShares(ranks: Int) throws {

@@ -1,3 +1,4 @@
+import Collectives
 import Files
 
 /// The program's version, as `--version`, config.json and checkpoints have it.
@@ -10,6 +11,8 @@ public struct RunRequest: Equatable, Sendable {
   public var recipe: Recipe
   /// The file that `--config` named.
   public var file: String?
+  /// Ranks of the run whose config.json that is; nil for a file of a user's own, or where flags set the scopes anew.
+  public var recordedRanks: Int?
 
   public init(configuration: Configuration, recipe: Recipe, file: String? = nil) {
     self.configuration = configuration
@@ -20,7 +23,7 @@ public struct RunRequest: Equatable, Sendable {
 
 extension Configuration {
   /// What config.json holds of a run beside its settings; accepted and ignored when it is read back, but for `recipe`.
-  public static let factKeys = ["version", "recipe", "ranks"]
+  public static let factKeys = ["version", "recipe", "ranks", PreparedRun.digestKey, "resolved"]
 
   /// Every setting by its key, in the table's order; what is not set is null.
   public var json: JSON { .object(Self.settings.map { JSON.Member($0.key, $0.json(in: self)) }) }
@@ -54,13 +57,26 @@ extension Configuration {
 }
 
 extension RunRequest {
-  /// What config.json holds: the run's facts, then every setting.
-  /// - Parameter ranks: of the run.
-  public func json(ranks: Int) -> JSON {
+  /// What config.json holds: facts of the run, every setting as asked for, and every one as in force.
+  /// - Parameters:
+  ///   - ranks: of the run.
+  ///   - dataDigest: of the images.
+  package func json(ranks: Int, dataDigest: String, resolved: Configuration) -> JSON {
     let facts: [JSON.Member] = [
       .init("version", JSON(byolDistVersion)), .init("recipe", JSON(recipe.rawValue)), .init("ranks", JSON(ranks)),
+      .init(PreparedRun.digestKey, JSON(dataDigest)),
     ]
-    return .object(facts + (configuration.json.members ?? []))
+    return .object(facts + (configuration.json.members ?? []) + [.init("resolved", resolved.json)])
+  }
+
+  /// What flags and files alone can have wrong on so many ranks.
+  /// - Throws: `UsageError`, also where a recorded run would be another experiment.
+  public func validate(ranks: Int) throws {
+    if let recordedRanks, let file {
+      try configuration.validateScopes(
+        ranksThen: recordedRanks, now: ranks, source: "the run of \(shown(file))", offersSame: true)
+    }
+    try configuration.validate(ranks: ranks)
   }
 
   /// The recipe, or the settings of a file over a recipe, that `--config` names.
@@ -90,6 +106,7 @@ extension RunRequest {
     file = config
     // Where a run wrote its files is no setting to repeat: the same settings make a run of their own.
     let isRunsOwn = member("version") != nil
+    if isRunsOwn { recordedRanks = member("ranks")?.int }
     try configuration.apply(members.filter { !(isRunsOwn && $0.key == "out") }, from: config)
   }
 
@@ -100,7 +117,8 @@ extension RunRequest {
     do {
       bytes = try read(path)
     } catch {
-      let reason = (error as? FileError)?.reason ?? "\(error)"
+      let cause = (error as? SharedError)?.underlying ?? error
+      let reason = (cause as? FileError)?.reason ?? "\(error)"
       throw UsageError("--config \(shown(path)): should be a recipe (\(Recipe.names)) or a JSON file; \(reason)")
     }
     do {

@@ -128,8 +128,9 @@ extension Configuration {
       "lars there and sgd elsewhere; unset: lars everywhere"
     ) { _ in true },
     .init(
-      "warmup-steps", \.warmupSteps, "N", in: .optimization, expects: "a whole number from 0 to 1000000000",
-      "of linear rise to the peak learning rate"
+      optional: "warmup-steps", \.warmupSteps, "N", in: .optimization,
+      expects: "a whole number from 0 to 1000000000",
+      "of linear rise to the peak learning rate; unset: a tenth of the run, at most \(longestUsualWarmup)"
     ) { (0...1_000_000_000).contains($0) },
     .init(
       "ema", \.ema, "TAU", in: .optimization, expects: "a number from 0 to 1",

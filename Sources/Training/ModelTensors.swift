@@ -64,9 +64,24 @@ public enum ModelTensors {
     _ parameters: [Parameter], into flat: UnsafeMutablePointer<Float>, _ prefix: String, from file: SafetensorsFile
   ) throws {
     for parameter in parameters {
-      try checkShape(prefix + parameter.name, parameter.shape, file)
-      parameter.store(fileOrder: try file.floats(prefix + parameter.name), into: flat)
+      parameter.store(fileOrder: try floats(prefix + parameter.name, parameter.shape, file), into: flat)
     }
+  }
+
+  /// A tensor's numbers.
+  /// - Throws: `ModelFileError` for another shape, or a number that is not finite; `FileError`.
+  private static func floats(_ name: String, _ shape: [Int], _ file: SafetensorsFile) throws -> [Float] {
+    try checkShape(name, shape, file)
+    let floats = try file.floats(name)
+    try floats.withUnsafeBufferPointer { try checkFinite($0, name, file) }
+    return floats
+  }
+
+  private static func checkFinite(
+    _ floats: UnsafeBufferPointer<Float>, _ name: String, _ file: SafetensorsFile
+  ) throws {
+    guard let start = floats.baseAddress, !FiniteCheck.isFinite(start, floats.count) else { return }
+    throw ModelFileError(description: "\(file.path): tensor \(name) holds a number that is not finite")
   }
 
   /// What `--init` does: replaces by name whatever the file has. Where it has nothing of the target, the target starts
@@ -81,8 +96,8 @@ public enum ModelTensors {
       }
       for parameter in store.parameters where left.remove(prefix + parameter.name) != nil {
         replacesTarget = replacesTarget || prefix == "target."
-        try checkShape(prefix + parameter.name, parameter.shape, file)
-        parameter.store(fileOrder: try file.floats(prefix + parameter.name), into: store.values.pointer)
+        parameter.store(
+          fileOrder: try floats(prefix + parameter.name, parameter.shape, file), into: store.values.pointer)
       }
       for buffer in store.buffers where left.remove(prefix + buffer.name) != nil {
         try readBuffer(buffer, prefix, store, file)
@@ -92,7 +107,7 @@ public enum ModelTensors {
     if let foreign = left.min() {
       throw ModelFileError(
         description:
-          "--init \(file.path): the model has no tensor \(foreign) (names start like online.encoder.conv1.weight)"
+          "\(file.path): the model has no tensor \(foreign) (names start like online.encoder.conv1.weight)"
       )
     }
   }
@@ -100,10 +115,8 @@ public enum ModelTensors {
   private static func readBuffer(
     _ buffer: RunningBuffer, _ prefix: String, _ store: ParameterStore, _ file: SafetensorsFile
   ) throws {
-    try checkShape(prefix + buffer.name, [buffer.count], file)
-    try file.read(
-      prefix + buffer.name,
-      into: UnsafeMutableBufferPointer(start: store.running.pointer + buffer.offset, count: buffer.count))
+    let floats = try floats(prefix + buffer.name, [buffer.count], file)
+    (store.running.pointer + buffer.offset).update(from: floats, count: buffer.count)
   }
 
   private static func checkShape(_ name: String, _ shape: [Int], _ file: SafetensorsFile) throws {
@@ -112,6 +125,46 @@ public enum ModelTensors {
       throw ModelFileError(description: "\(file.path): tensor \(name) has shape \(found), the model's has \(shape)")
     }
   }
+
+  // MARK: - In memory
+
+  /// A tensor where training keeps it, under its name in files.
+  struct InMemory {
+    let name: String
+    let start: UnsafePointer<Float>
+    let count: Int
+    /// Whether each rank has its own.
+    var isPerRank = false
+  }
+
+  /// Parameters and running statistics of the networks, then the queue.
+  static func inMemory(_ method: Siamese) -> [InMemory] {
+    var tensors: [InMemory] = []
+    for (prefix, store) in method.networks {
+      tensors += inMemory(store.parameters, store.values.pointer, prefix)
+      tensors += store.buffers.map {
+        InMemory(
+          name: prefix + $0.name, start: store.running.pointer + $0.offset, count: $0.count, isPerRank: $0.isPerRank)
+      }
+    }
+    if let queue = method.queue {
+      tensors.append(InMemory(name: queueName, start: queue.keys.pointer, count: queue.keys.count))
+    }
+    return tensors
+  }
+
+  /// The optimizer's velocity.
+  static func inMemory(_ optimizer: Optimizer, of method: Siamese) -> [InMemory] {
+    inMemory(method.online.parameters, optimizer.velocity.pointer, velocityPrefix)
+  }
+
+  private static func inMemory(
+    _ parameters: [Parameter], _ flat: UnsafePointer<Float>, _ prefix: String
+  ) -> [InMemory] {
+    parameters.map { InMemory(name: prefix + $0.name, start: flat + $0.offset, count: $0.count) }
+  }
+
+  static let velocityPrefix = "velocity.online."
 
   // MARK: - The queue
 
@@ -131,6 +184,7 @@ public enum ModelTensors {
     guard let queue = method.queue else { return }
     try checkShape(queueName, [queue.count, queue.dimensions], file)
     try file.read(queueName, into: queue.keys.floats)
+    try checkFinite(UnsafeBufferPointer(queue.keys.floats), queueName, file)
     let next = Int(try file.integers(queueNextName).first ?? 0)
     guard (0..<queue.count).contains(next) else {
       throw ModelFileError(

@@ -19,7 +19,7 @@ public enum ReplicaCheck {
   /// - Throws: `ReplicaDifference` on every rank, naming the first rank and tensor that differ from rank 0's.
   public static func run(_ method: Siamese, communicator: Communicator) throws {
     guard communicator.size > 1 else { return }
-    let tensors = tensors(method)
+    let tensors = ModelTensors.inMemory(method).filter { !$0.isPerRank }
     let hashes = tensors.map { hash($0.start, $0.count) }
     let all = try communicator.allGather(hashes)
     for (rank, theirs) in all.enumerated() {
@@ -27,31 +27,6 @@ public enum ReplicaCheck {
         throw ReplicaDifference(rank: rank, tensor: tensor.name)
       }
     }
-  }
-
-  private struct Tensor {
-    let name: String
-    let start: UnsafePointer<Float>
-    let count: Int
-  }
-
-  private static func tensors(_ method: Siamese) -> [Tensor] {
-    var tensors: [Tensor] = []
-    for (prefix, store) in method.networks {
-      for parameter in store.parameters {
-        tensors.append(
-          Tensor(
-            name: prefix + parameter.name, start: store.values.pointer + parameter.offset, count: parameter.count))
-      }
-      for buffer in store.buffers where !buffer.isPerRank {
-        tensors.append(
-          Tensor(name: prefix + buffer.name, start: store.running.pointer + buffer.offset, count: buffer.count))
-      }
-    }
-    if let queue = method.queue {
-      tensors.append(Tensor(name: ModelTensors.queueName, start: queue.keys.pointer, count: queue.keys.count))
-    }
-    return tensors
   }
 
   /// FNV-1a over the words of the floats, in eight lanes so that it keeps up with memory.

@@ -65,7 +65,7 @@ public final class RunDirectory {
       lock = try RunLock(directory: path)
       try AtomicDirectory.recover(in: path)
       var notes = lock.isHeld ? [] : ["\(path): this file system has no locks; take care that no other job writes here"]
-      let bound = JSON.object(binding.map { .init($0, settings[$0] ?? .null) })
+      let bound = JSON.object(binding.map { .init($0, Self.inForce(settings, $0)) })
       checkpoints = try CheckpointStore(
         path: path + "/checkpoints", fingerprint: FileStamp.of(bound.description).checksum)
       if AtomicDirectory.exists(path + "/config.json") {
@@ -102,13 +102,21 @@ public final class RunDirectory {
   package static func compare(_ path: String, _ settings: JSON, _ binding: [String]) throws {
     let there = try readObject(path + "/config.json")
     for key in binding {
-      let (old, new) = (there[key] ?? .null, settings[key] ?? .null)
+      let (old, new) = (inForce(there, key), inForce(settings, key))
       guard old == new else {
+        if key == PreparedRun.digestKey {
+          throw RunDirectoryError(
+            "\(path): holds a run on other images: \(old.string ?? "unknown") there and \(new.string ?? "unknown") in the "
+              + "data now; choose another --out")
+        }
         throw RunDirectoryError(
           "\(path): holds a run of other settings: \(key) is \(old) there and \(new) here; choose another --out")
       }
     }
   }
+
+  /// A setting's value in force in config.json, or a fact.
+  private static func inForce(_ config: JSON, _ key: String) -> JSON { config["resolved"]?[key] ?? config[key] ?? .null }
 
   private static func findStart(
     _ path: String, _ checkpoints: CheckpointStore, _ policy: ResumePolicy, _ notes: [String]

@@ -20,10 +20,14 @@ struct RunProgress {
     uniformity = measures.uniformity ?? uniformity
   }
 
-  /// Whether the end is one: both cosines near 1, images can no longer be told apart (Fetterman & Albrecht 2020 saw
-  /// 0.9999).
-  var collapsed: Bool {
-    positiveCosine > CollapseMeasure.largestCosine && negativeCosine > CollapseMeasure.largestCosine
+  /// The one verdict of a run: from the watch, which wants a measure to hold for many steps, or from the last step, for
+  /// runs that are shorter.
+  /// - Parameter dimensions: of a projection.
+  func verdict(dimensions: Int) -> CollapseVerdict {
+    let reading = CollapseReading(
+      positiveCosine: positiveCosine, negativeCosine: negativeCosine,
+      stdShare: projectionStd.map { CollapseReading.stdShare($0, dimensions: dimensions) } ?? .infinity)
+    return CollapseVerdict(collapse, last: reading)
   }
 
   init() {}

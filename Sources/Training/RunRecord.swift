@@ -39,33 +39,28 @@ final class RunRecord {
   private let metrics: MetricsLog
   let display: ProgressDisplay
   private let keep: Int
-  private let steps: Int
   let start: RunStart
 
   /// Opens the run directory, before anything is computed.
-  /// - Parameters:
-  ///   - show: takes what is printed.
-  ///   - beforeFresh: called before a new run leaves anything in its directory.
-  /// - Throws: `RunDirectoryError`, `FileError`, what `beforeFresh` throws.
-  init(
-    _ request: RunRequest, ranks: Int, steps: Int, show: @escaping (String) -> Void, beforeFresh: () throws -> Void
-  ) throws {
-    let settings = request.configuration
+  /// - Parameter show: takes what is printed.
+  /// - Throws: `RunDirectoryError`, `FileError`; `ModelFileError` for starting weights that do not fit.
+  init(_ run: PreparedRun, show: @escaping (String) -> Void) throws {
+    let settings = run.settings
     let path =
       settings.out ?? RunDirectory.defaultPath(method: settings.method.rawValue, data: settings.data)
-    let binding = Configuration.settings.filter(\.shapesResults).map(\.key)
     directory = try RunDirectory(
-      path: path, settings: request.json(ranks: ranks), binding: binding, policy: settings.resume,
-      beforeFresh: beforeFresh)
+      path: path, settings: run.json, binding: PreparedRun.binding, policy: settings.resume,
+      beforeFresh: run.checkInit)
     keep = settings.keep
-    self.steps = steps
     switch directory.start {
     case .fresh: start = RunStart(kind: .fresh, path: path, step: 0, state: .null)
     case .resume(let checkpoint):
-      try Self.checkRanks(checkpoint, settings, ranks: ranks)
+      if let then = checkpoint.state["ranks"]?.int {
+        try settings.validateScopes(ranksThen: then, now: run.ranks, source: "this run", offersSame: false)
+      }
       start = RunStart(kind: .resume, path: path, step: checkpoint.step, state: checkpoint.state)
     case .finished(let summary):
-      start = RunStart(kind: .finished, path: path, step: steps, state: summary)
+      start = RunStart(kind: .finished, path: path, step: run.totalSteps, state: summary)
     }
     metrics =
       if case .finished = directory.start {
@@ -74,20 +69,6 @@ final class RunRecord {
         try MetricsLog(path: directory.metricsPath, resumeAt: directory.resumeStep)
       }
     display = ProgressDisplay(every: settings.logEvery, startStep: start.step, write: show)
-  }
-
-  /// Where a rank's own batch is the scope, another number of ranks would be another experiment.
-  private static func checkRanks(_ checkpoint: Checkpoint, _ settings: Configuration, ranks: Int) throws {
-    guard let then = checkpoint.state["ranks"]?.int, then != ranks else { return }
-    for part in settings.scopedParts where part.norms.contains(where: \.usesBatch) {
-      switch part.scope {
-      case .sync, .ghost: continue
-      case .local, .node, .group:
-        throw UsageError(
-          "\(part.flag) \(part.scope): this run has \(then) ranks, and with \(ranks) its batch-norm scope would be "
-            + "another; should be started with \(then) ranks")
-      }
-    }
   }
 
   func log(step: Int, _ values: [(String, JSON)]) throws { try metrics.append(step: step, values) }

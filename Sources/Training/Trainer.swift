@@ -14,23 +14,12 @@ public enum RunOutcome: Equatable, Sendable {
   case stopped(step: Int)
 }
 
-/// A loss that is no number: the run cannot go on.
-public struct DivergedError: Error, CustomStringConvertible {
-  public let step: Int
-  public var description: String {
-    "the loss of step \(step) is not finite: the weights have diverged; try a lower --lr or more --warmup-steps"
-  }
-}
-
 /// One rank of a training run: views, forward, loss, backward, all-reduce, update, target, and now and then a probe and
 /// a checkpoint. All ranks make one, with the same request.
 public final class Trainer {
-  let request: RunRequest
+  let prepared: PreparedRun
   let world: Communicator
-  let splits: DatasetSplits
   let trainingStep: TrainingStep
-  let totalSteps: Int
-  let threads: Int
   /// Rank 0's alone.
   let record: RunRecord?
   var progress = RunProgress()
@@ -40,7 +29,11 @@ public final class Trainer {
   public var announcesSettings = true
   /// Called with the number of finished steps after each; for tests, which stop, kill or spoil a run by it.
   package var afterStep: ((Int) throws -> Void)?
-  var settings: Configuration { request.configuration }
+  /// As in force.
+  var settings: Configuration { prepared.settings }
+  var splits: DatasetSplits { prepared.splits }
+  var totalSteps: Int { prepared.totalSteps }
+  var threads: Int { prepared.threads }
   package var method: Siamese { trainingStep.method }
   var optimizer: Optimizer { trainingStep.optimizer }
   /// Whether the ranks of this host have one copy of the parameters between them.
@@ -50,47 +43,31 @@ public final class Trainer {
   /// Collective.
   /// - Parameter show: takes what rank 0 prints; the standard output unless said.
   /// - Throws: `SharedError` with the reason on every rank; `CollectiveError`.
-  public init(
-    _ asked: RunRequest, world: Communicator, show: @escaping (String) -> Void = writeToStandardOutput
+  public convenience init(
+    _ request: RunRequest, world: Communicator, show: @escaping (String) -> Void = writeToStandardOutput
   ) throws {
-    CollectiveWatchdog.note("start")
-    self.world = world
-    try world.together { try asked.configuration.validate(ranks: world.size) }
-    let ranksOnHost = try world.splitByHost().size
-    var request = asked
-    let settings = request.configuration
-    let splits = try world.together { try DatasetSource.open(settings.data, seed: settings.seed) }
-    self.splits = splits
-    try world.together { try settings.validate(ranks: world.size, samples: splits.train.count) }
-    threads = ThreadCount.resolve(settings.threads, ranksOnHost: ranksOnHost)
-    setOpenBLASThreads(threads)
-    request.configuration.threads = Int(try world.broadcast([Int64(threads)], from: 0)[0])
-    request.configuration = request.configuration.withMethodResolved(samples: splits.train.count)
-    if settings.imageSize == 0 { request.configuration.imageSize = max(splits.train.height, splits.train.width) }
-    totalSteps = settings.totalSteps(samples: splits.train.count)
-    self.request = request
+    try self.init(try PreparedRun(request, world: world), world: world, show: show)
+  }
+
+  private init(_ run: PreparedRun, world: Communicator, show: @escaping (String) -> Void) throws {
+    (prepared, self.world) = (run, world)
+    let settings = run.settings
+    setOpenBLASThreads(run.threads)
     sampler = try ShardedSampler(
-      count: splits.train.count, batch: settings.batch, rank: world.rank, ranks: world.size,
+      count: run.splits.train.count, batch: settings.batch, rank: world.rank, ranks: world.size,
       shuffle: settings.shuffle.isOn, seed: settings.seed)
-    let crowded = ranksOnHost * threads > ProcessInfo.processInfo.processorCount
+    let crowded = run.ranksOnHost * run.threads > ProcessInfo.processInfo.processorCount
     trainingStep = try TrainingStep(
-      request.configuration, total: totalSteps, threads: threads, spins: crowded ? 100 : 20_000, world: world)
-    let method = trainingStep.method
-    (record, start) = try Self.openRecord(request, steps: totalSteps, world: world, show: show) {
-      // Before the run directory has settings that a mistake in this one would be part of.
-      guard let path = settings.initFile else { return }
-      method.initialize(seed: settings.seed)
-      try ModelTensors.override(method, with: try SafetensorsFile(path: path))
-    }
+      settings, total: run.totalSteps, threads: run.threads, spins: crowded ? 100 : 20_000, world: world)
+    (record, start) = try Self.openRecord(run, world: world, show: show)
   }
 
   private static func openRecord(
-    _ request: RunRequest, steps: Int, world: Communicator, show: @escaping (String) -> Void,
-    beforeFresh: () throws -> Void
+    _ run: PreparedRun, world: Communicator, show: @escaping (String) -> Void
   ) throws -> (RunRecord?, RunStart) {
     var record: RunRecord?
     let bytes = try world.decideOnRoot {
-      let opened = try RunRecord(request, ranks: world.size, steps: steps, show: show, beforeFresh: beforeFresh)
+      let opened = try RunRecord(run, show: show)
       record = opened
       return opened.start.bytes
     }
@@ -154,20 +131,21 @@ public final class Trainer {
       let seconds = began.duration(to: clock.now).seconds
       try settle(step: step, measures, seconds: seconds)
       let done = step + 1
-      guard measures.loss.isFinite else { throw DivergedError(step: done) }
+      guard measures.loss.isFinite else { throw DivergedError(step: done, sign: .loss) }
       if let afterStep {
         try trainingStep.settleTarget()
         try afterStep(done)
       }
       let isLast = done == totalSteps || endsByCollapse
-      if probes(step: done), !isLast { try probe(step: done) }
       let isDue = settings.checkpointEvery > 0 && done % settings.checkpointEvery == 0
       let saves = measures.stops || isDue || isLast
-      // Before every checkpoint too: what differs must not get into one.
-      if saves || done % Self.replicaCheckEvery == 0 {
+      // Before every checkpoint: what differs, or is not finite, must not get into one.
+      if saves || probes(step: done) || done % Self.replicaCheckEvery == 0 {
         try trainingStep.settleTarget()
         try checkReplicas()
       }
+      if saves || probes(step: done) { try FiniteCheck.run(method, optimizer, step: done, communicator: world) }
+      if probes(step: done), !isLast { try probe(step: done) }
       if saves { try checkpoint(step: done) }
       if measures.stops && done < totalSteps { return (done, true) }
       if isLast { return (done, false) }
@@ -203,7 +181,7 @@ public final class Trainer {
   private func settle(step: Int, _ measures: StepMeasures, seconds: Double) throws {
     progress.note(measures)
     let event = progress.collapse.note(
-      CollapseReading(measures, dimensions: settings.dim), step: step + 1, warmup: settings.warmupSteps)
+      CollapseReading(measures, dimensions: settings.dim), step: step + 1, warmup: settings.warmup(total: totalSteps))
     let rate = Double(settings.batch) / seconds
     let epoch = step / sampler.stepsPerEpoch
     try onRoot { record in

@@ -21,20 +21,22 @@ extension Trainer {
               "optimizer.safetensors",
               { writer in
                 ModelTensors.addParameters(
-                  method.online.parameters, optimizer.velocity.pointer, Self.velocityPrefix, to: &writer)
+                  method.online.parameters, optimizer.velocity.pointer, ModelTensors.velocityPrefix, to: &writer)
                 ModelTensors.addQueue(method, to: &writer)
                 if !ownStatistics.isEmpty { writer.add(Self.ownStatisticsName, values: ownStatistics) }
               }
             ),
           ],
           state: .object(
-            [.init("ranks", JSON(world.size)), .init("seed", JSON(settings.seed))] + progress.figures
+            [
+              .init("ranks", JSON(world.size)), .init("seed", JSON(settings.seed)),
+              .init(PreparedRun.digestKey, JSON(prepared.dataDigest)),
+            ] + progress.figures
               + [.init("collapse", progress.collapse.json)]))
       }
     }
   }
 
-  private static let velocityPrefix = "velocity.online."
   private static let ownStatisticsName = "ranks.running_statistics"
 
   /// Goes on from a checkpoint that rank 0 has verified. Collective.
@@ -45,7 +47,7 @@ extension Trainer {
       try ModelTensors.read(method, from: try SafetensorsFile(path: checkpoint.file("model.safetensors")))
       let file = try SafetensorsFile(path: checkpoint.file("optimizer.safetensors"))
       try ModelTensors.readParameters(
-        method.online.parameters, into: optimizer.velocity.pointer, Self.velocityPrefix, from: file)
+        method.online.parameters, into: optimizer.velocity.pointer, ModelTensors.velocityPrefix, from: file)
       try ModelTensors.readQueue(method, from: file)
       if file.tensors[Self.ownStatisticsName] != nil { ownStatistics = try file.floats(Self.ownStatisticsName) }
     }

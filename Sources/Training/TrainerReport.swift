@@ -14,10 +14,15 @@ struct ProbeResult {
 /// Probes, and what a run says of itself.
 extension Trainer {
   /// Both probes of the encoder, on every rank. Collective.
-  func probed() throws -> ProbeResult {
+  /// - Parameter step: finished steps.
+  /// - Throws: `DivergedError` on every rank where a feature is not finite.
+  func probed(step: Int) throws -> ProbeResult {
     CollectiveWatchdog.note("probe")
     let features = try FeatureExtraction.features(
       method, dataset: splits.test, imageSize: settings.imageSize, communicator: world)
+    let bad = features.firstIndex { !$0.isFinite }.map { $0 / method.shape.encoder.features } ?? -1
+    let image = Int(try world.broadcast([Int64(bad)], from: 0)[0])
+    guard image < 0 else { throw DivergedError(step: step, sign: .features(image: image)) }
     var result = ProbeResult()
     try world.together {
       guard world.rank == 0 else { return }
@@ -31,7 +36,7 @@ extension Trainer {
 
   /// The probes of the encoder as the seed starts it: what learning is measured against. Made at the end, so
   /// that the first step need not wait for it; the trained weights are put back. Collective.
-  private func probedRandomEncoder() throws -> ProbeResult {
+  private func probedRandomEncoder(step: Int) throws -> ProbeResult {
     let (values, running) = (method.online.values, Array(method.online.running.floats))
     // Not in place: the trained ones may be other ranks' too.
     method.online.values = AlignedBuffer(count: values.count)
@@ -41,12 +46,12 @@ extension Trainer {
       method.online.values = values
       _ = method.online.running.floats.update(fromContentsOf: running)
     }
-    return try probed()
+    return try probed(step: step)
   }
 
   /// Probes after `step` finished steps and writes it down. Collective.
   func probe(step: Int) throws {
-    let result = try probed()
+    let result = try probed(step: step)
     try world.together { try record?.log(step: step, probeLine(result)) }
     say("step \(step): probe \(percent(result.linear))")
   }
@@ -62,8 +67,8 @@ extension Trainer {
   /// The final probe, the summary and the last lines. Collective.
   /// - Parameter step: finished steps.
   func finish(step: Int) throws {
-    let result = try probed()
-    let random = try probedRandomEncoder()
+    let result = try probed(step: step)
+    let random = try probedRandomEncoder(step: step)
     let peak = try world.allReduce(Int64(PeakMemory.bytes), .max)
     try world.together {
       guard let record else { return }
@@ -91,15 +96,12 @@ extension Trainer {
       steps += 1
     }
     let rate = seconds > 0 ? Double(settings.batch * steps) / seconds : 0
-    let collapse = progress.collapse
     let accuracies: [JSON.Member] = [
       .init("probe_accuracy", JSON(result.linear)), .init("random_encoder_accuracy", JSON(random.linear)),
       .init("knn_accuracy", JSON(result.neighbours)), .init("random_encoder_knn_accuracy", JSON(random.neighbours)),
     ]
-    let end: [JSON.Member] = [
-      .init("collapsed", JSON(progress.collapsed)), .init("collapsed_at", JSON(collapse.firstStep)),
-      .init("collapse_measure", JSON(collapse.firstMeasure?.rawValue)), .init("escaped_at", JSON(collapse.escapedAt)),
-      .init("collapses", JSON(collapse.collapses)), .init("steps", JSON(step)), .init("seconds", JSON(seconds)),
+    let end: [JSON.Member] = progress.verdict(dimensions: settings.dim).members + [
+      .init("steps", JSON(step)), .init("seconds", JSON(seconds)),
       .init("images_per_second", JSON(rate)), .init("ranks", JSON(world.size)), .init("threads", JSON(threads)),
       .init("peak_rss_bytes", JSON(peak)), .init("method", JSON(settings.method.rawValue)),
       .init("data", JSON(settings.data)), .init("version", JSON(byolDistVersion)),
@@ -110,7 +112,7 @@ extension Trainer {
   /// The first lines: the recipe and every setting in force.
   func announce() {
     guard let record else { return }
-    if announcesSettings { say(request.text(ranks: world.size)) }
+    if announcesSettings { say(prepared.text) }
     say(
       "\(splits.train.count) training and \(splits.test.count) test images of \(splits.train.width) x "
         + "\(splits.train.height) pixels; \(totalSteps) steps; \(method.online.parameters.reduce(0) { $0 + $1.count }) "
@@ -134,19 +136,8 @@ extension Trainer {
       \(number("random_encoder_accuracy", "%.1f")) %
       cosine of z and z'  \(number("positive_cosine", "%.4f")) between views of one image, \
       \(number("negative_cosine", "%.4f")) between images
-      \(Self.verdict(summary))
+      \(CollapseVerdict(summary: summary).text)
       """)
-  }
-
-  private static func verdict(_ summary: JSON) -> String {
-    let collapsed = summary["collapsed"]?.bool ?? false
-    let verdict =
-      collapsed ? "collapsed: projections of different images are the same" : "not collapsed: images can be told apart"
-    guard let step = summary["collapsed_at"]?.int, let measure = summary["collapse_measure"]?.string else {
-      return verdict
-    }
-    let escape = summary["escaped_at"]?.int.map { ", left at step \($0)" } ?? ""
-    return "\(verdict) (collapsed at step \(step) by \(measure)\(escape))"
   }
 
   func percent(_ value: Double) -> String { String(format: "%.1f %%", value) }

@@ -126,7 +126,7 @@ public final class TrainingStep {
   }
 
   public func learningRate(_ index: Int) -> Double {
-    Schedules.learningRate(step: index, peak: settings.lr, warmup: settings.warmupSteps, total: total)
+    Schedules.learningRate(step: index, peak: settings.lr, warmup: settings.warmup(total: total), total: total)
   }
 
   /// r_max and d_max of batch renormalisation.

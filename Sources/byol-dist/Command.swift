@@ -55,6 +55,9 @@ extension Command {
     let flags = try Flags(arguments, known: [HelpText.configFlag.name] + Configuration.settings.map(\.name))
     var request = try RunRequest(config: flags[HelpText.configFlag.name], data: flags["data"], read: read)
     try flags.set(Configuration.settings, in: &request.configuration)
+    if ["bn-scope", "encoder-bn-scope", "head-bn-scope"].contains(where: { flags[$0] != nil }) {
+      request.recordedRanks = nil
+    }
     return .train(request)
   }
 

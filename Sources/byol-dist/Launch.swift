@@ -22,12 +22,13 @@ package struct LaunchPlace: Equatable, Sendable {
     localRank = number("OMPI_COMM_WORLD_LOCAL_RANK") ?? (isStep ? number("SLURM_LOCALID") : nil) ?? rank
   }
 
-  /// Ends this process with a message that one process prints. Every rank must come here for the same reason, before
-  /// MPI has started.
+  /// Ends this process with a message that one process prints. Every rank must come here for the same reason.
   func stop(_ message: String, status: ExitStatus) -> Never {
-    if rank == 0 {
-      printError(message)
-    } else if getenv("BYOL_DIST_STATUS_FILE") == nil {
+    if rank == 0 { printError(message) }
+    if let world = Communicator.joined {
+      // Rank 0 has spoken before any rank ends.
+      try? world.barrier()
+    } else if rank > 0, getenv("BYOL_DIST_STATUS_FILE") == nil {
       // mpirun kills all ranks at the first failed one; rank 0 must have spoken by then.
       Thread.sleep(forTimeInterval: 2)
     }

@@ -99,6 +99,10 @@ extension StudyRequest {
     _ = try study.runs(ranks: place.ranks)
     try onAllRanks { world in
       let outcome = try StudyRunner(study, path: out, world: world).run()
+      if case .failed(let runs) = outcome {
+        if world.rank == 0 { printError("\(runs.count) runs failed: \(runs.joined(separator: ", ")); the table says why") }
+        return .failed
+      }
       guard case .stopped(let run, let step) = outcome else { return .done }
       if world.rank == 0 {
         let place = run.map { "after a complete checkpoint of \($0) at step \(step ?? 0)" } ?? "between two runs"

@@ -3,7 +3,7 @@ import Training
 
 /// Runs a training on the ranks that mpirun started, or alone, and ends the process.
 func train(_ request: RunRequest, on place: LaunchPlace) throws -> Never {
-  try request.configuration.validate(ranks: place.ranks)
+  try request.validate(ranks: place.ranks)
   try onAllRanks { world in
     let trainer = try Trainer(request, world: world)
     guard case .stopped(let step) = try trainer.run() else { return .done }

@@ -1,3 +1,4 @@
+import Collectives
 import Files
 import Foundation
 import Studies
@@ -13,7 +14,7 @@ if !missing.isEmpty {
 }
 
 do {
-  switch try Command(Array(CommandLine.arguments.dropFirst()), read: readFile) {
+  switch try place.command(Array(CommandLine.arguments.dropFirst())) {
   case .train(let request): try train(request, on: place)
   case .study(let request): try request.run(on: place)
   case .report(let path): if place.rank == 0 { print(try StudyReport.text(of: path)) }
@@ -22,6 +23,8 @@ do {
   case .help(let topic): if place.rank == 0 { print(HelpText.text(on: topic)) }
   case .version: if place.rank == 0 { print("byol-dist \(byolDistVersion)") }
   }
+} catch let error as CollectiveError {
+  try Communicator.start().abort(reason: "\(error)", status: ExitStatus.failed.rawValue)
 } catch {
   place.stop("\(error)", status: ExitStatus(for: error))
 }

@@ -1,4 +1,5 @@
 import Collectives
+import Files
 import Foundation
 import NetworkTesting
 
@@ -31,6 +32,10 @@ enum Child {
       var values = roughFloats(100_003, rank: world.rank)
       try world.allReduce(&values, .sum)
       if world.rank == 0 { print(values.reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1.bitPattern) }) }
+    case "finite":
+      // Whether a safetensors file holds finite numbers alone.
+      let file = try SafetensorsFile(path: arguments.last ?? "")
+      for name in file.names where try !file.floats(name).allSatisfy(\.isFinite) { return 1 }
     case "tiny-data": try TinyImages.write(to: arguments.last ?? "")
     case "product": StandIn.serve(Array(arguments.dropFirst()), world)
     default: return 2

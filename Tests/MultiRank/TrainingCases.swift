@@ -2,6 +2,7 @@ import Collectives
 import Files
 import Foundation
 import Methods
+import NetworkTesting
 import Training
 
 /// Whole runs of the trainer on the ranks of a case, from data files to checkpoints.
@@ -95,6 +96,15 @@ var trainingCases: [MultiRankCase] {
     ) {
       try checkTwentySteps("local", against: "ghost:4", $0)
     },
+    MultiRankCase(name: "training: ranks with other images are refused by name", ranks: .atLeast(2)) {
+      communicator in
+      try withRuns(communicator) { try checkOtherImages($0, communicator) }
+    },
+    MultiRankCase(name: "training: numbers of one rank alone that are not finite end the run on all", ranks: .atLeast(2))
+    {
+      communicator in
+      try withRuns(communicator) { try checkOwnStatistics($0, communicator) }
+    },
     MultiRankCase(name: "training: one rank's mistake is everybody's", ranks: .atLeast(2)) { communicator in
       try withRuns(communicator) { runs in
         let error = try expectThrows(SharedError.self) {
@@ -112,6 +122,47 @@ var trainingCases: [MultiRankCase] {
 
 /// A rank's death, as far as its run directory can tell.
 private struct Killed: Error {}
+
+/// Data that is node-local may be other data on each host.
+private func checkOtherImages(_ runs: Runs, _ communicator: Communicator) throws {
+  let last = communicator.size - 1
+  try runs.onRoot(communicator) {
+    try TinyImages.write(to: runs("fewer"), train: 48)
+    try TinyImages.write(to: runs("tests"), test: 44)
+  }
+  for name in ["fewer", "tests"] {
+    let error = try expectThrows(SharedError.self) {
+      _ = try runs.trainer("run", communicator) { if communicator.rank == last { $0.data = runs(name) } }
+    }
+    try expectEqual(error.exitStatus, 2, "the status")
+    for part in ["rank \(last) on \(Communicator.host): ", runs(name), "on rank 0", "the same images on all ranks"] {
+      try expect(error.message.contains(part), "'\(error.message)' lacks '\(part)'")
+    }
+  }
+  try runs.onRoot(communicator) { try expect(!AtomicDirectory.exists(runs("run")), "a run directory was made") }
+  // By another path they are the same.
+  try runs.onRoot(communicator) {
+    try FileManager.default.createSymbolicLink(atPath: runs("link"), withDestinationPath: runs("data"))
+  }
+  try runs.finish("run", communicator) { if communicator.rank == last { $0.data = runs("link") } }
+}
+
+private func checkOwnStatistics(_ runs: Runs, _ communicator: Communicator) throws {
+  let last = communicator.size - 1
+  let trainer = try runs.trainer("run", communicator) {
+    $0.bnScope = .local
+    $0.checkpointEvery = 2
+  }
+  trainer.afterStep = { [unowned trainer] in
+    guard $0 == 4, communicator.rank == last else { return }
+    trainer.method.online.running.pointer[0] = .infinity
+  }
+  let error = try expectThrows(DivergedError.self) { try trainer.run() }
+  try expectEqual(error, DivergedError(step: 4, sign: .tensor("online.encoder.bn1.running_mean")))
+  try runs.onRoot(communicator) {
+    try expectEqual(try AtomicDirectory.entries(of: runs("run/checkpoints")), ["step-00000002"], "checkpoints")
+  }
+}
 
 private func checkResume(
   _ runs: Runs, _ scope: String, _ communicator: Communicator, _ change: (inout Configuration) -> Void = { _ in }

@@ -1,6 +1,7 @@
 import Collectives
 import Files
 import Foundation
+import NetworkTesting
 import Studies
 import Training
 import XCTest
@@ -150,6 +151,56 @@ final class StudyRunnerTests: XCTestCase {
     XCTAssertFalse(AtomicDirectory.exists(here("s/wild/seed-0/summary.json")))
     try onceMore(here, study) { XCTFail("\($0) was run again") }
     XCTAssertEqual(try here.timelessTable("s"), rows)
+  }
+
+  /// What a later variant cannot have is found before the first one's first step.
+  func testEveryVariantIsCheckedBeforeTheFirstStep() throws {
+    let here = try TemporaryStudy()
+    try TinyImages.write(to: here("one"), test: 1)
+    var writer = SafetensorsWriter()
+    writer.add("online.projector.1.weight", values: [Float](repeating: 1, count: 3))
+    let other = here("other.safetensors")
+    try AtomicFile.write(to: other) { try writer.write(to: &$0, path: other) }
+    let faults: [(String, [String])] = [
+      (#""batch": 128"#, ["--batch 128", "96 training images"]),
+      (#""init": "\#(here("none.safetensors"))""#, ["--init \(here("none.safetensors"))", "No such file"]),
+      (#""init": "\#(other)""#, ["--init \(other)", "has shape [3]"]),
+      (#""data": "\#(here("one"))""#, ["--data \(here("one"))", "1 test images"]),
+      (#""data": "\#(here("nowhere"))""#, [here("nowhere")]),
+      (#""warmup_steps": 9"#, ["--warmup-steps 9", "only 8 steps"]),
+      (#""bn_scope": "ghost:5""#, ["--bn-scope ghost:5"]),
+    ]
+    for (settings, parts) in faults {
+      let study = try here.study(variants: #"{"name": "bn"}, {"name": "late", "settings": {\#(settings)}}"#)
+      let message = usageError { try here.runner(study, "s") }
+      for part in parts + ["variant late"] { XCTAssertTrue(message.contains(part), message) }
+      XCTAssertFalse(AtomicDirectory.exists(here("s/bn")), settings)
+    }
+  }
+
+  /// A run that fails is a row with its reason, and the study goes on; its next start tries that run again.
+  func testAFailedRunIsARow() throws {
+    let here = try TemporaryStudy()
+    let study = try here.study()
+    let shown = Lines()
+    struct Fault: Error, CustomStringConvertible { let description = "the probe fell over" }
+    do {
+      let runner = try here.runner(study, "s", shown: shown)
+      runner.beforeRun = { run, trainer in
+        guard run.name == "bn/seed-7" else { return }
+        trainer.afterStep = { if $0 == 5 { try Communicator.start().together { throw Fault() } } }
+      }
+      XCTAssertEqual(try runner.run(), .failed(["bn/seed-7"]))
+    }
+    XCTAssertTrue(shown.text.contains("bn/seed-7 failed: the probe fell over\n"), shown.text)
+    XCTAssertEqual(try here.timelessTable("s")[1][1...2], ["2", "1"], "two runs, one finished")
+    XCTAssertEqual(try here.timelessTable("s")[2][1...2], ["2", "2"])
+    XCTAssertTrue(try here.text("s/table.md").contains("bn: 1 failed: the probe fell over"))
+    XCTAssertTrue(try StudyReport.text(of: here("s")).contains("bn: 1 failed: the probe fell over"))
+    var begun: [String] = []
+    try onceMore(here, study) { begun.append($0) }
+    XCTAssertEqual(begun, ["bn/seed-7"])
+    XCTAssertFalse(try here.text("s/table.md").contains("failed"))
   }
 
   func testASignalStopsAtACheckpointOrBetweenRuns() throws {

@@ -15,21 +15,74 @@ final class ConfigurationFileTests: XCTestCase {
     request.configuration.threads = 3
     request.configuration.initFile = "weights.safetensors"
     request.configuration.emaOn = .everyRank
-    let again = try read(request.json(ranks: 4).pretty)
+    let resolved = request.configuration.resolved(samples: 500, side: 96, threads: 5)
+    let again = try read(request.json(ranks: 4, dataDigest: "train 500", resolved: resolved).pretty)
     XCTAssertEqual(again.configuration, request.configuration)
     XCTAssertEqual(again.recipe, .study)
     XCTAssertEqual(again.file, "config.json")
+    XCTAssertEqual(again.recordedRanks, 4)
+  }
+
+  /// What the method, the data, the length and the machine gave a run is not asked for in its repetition.
+  func testWhatWasLeftOpenStaysOpen() throws {
+    var asked = Recipe.quick.configuration
+    asked.method = .moco
+    let request = RunRequest(configuration: asked, recipe: .quick)
+    let resolved = asked.resolved(samples: 5000, side: 32, threads: 6)
+    let json = request.json(ranks: 2, dataDigest: "", resolved: resolved)
+    let found: [(key: String, asked: JSON, resolved: JSON)] = [
+      ("threads", .null, 6), ("image_size", 0, 32), ("warmup_steps", .null, 50), ("queue", .null, 4992),
+      ("temperature", .null, 0.2), ("loss", .null, "cross-entropy"), ("ema_schedule", .null, "constant"),
+      ("lr", 0.2, 0.2),
+    ]
+    for (key, asked, resolved) in found {
+      XCTAssertEqual(json[key], asked, key)
+      XCTAssertEqual(json["resolved"]?[key], resolved, key)
+    }
+    XCTAssertEqual(json["resolved"]?.members?.count, Configuration.settings.count)
+    var shorter = try read(json.pretty).configuration
+    XCTAssertEqual(shorter, asked)
+    shorter.steps = 20
+    XCTAssertEqual(shorter.resolved(samples: 5000, side: 32, threads: 1).warmupSteps, 2)
+  }
+
+  /// A run whose statistics are of a rank's own batch is another experiment on another number of ranks.
+  func testARecordedRunOnOtherRanks() throws {
+    func refusal(_ ranks: Int, _ settings: String, recorded: Int = 4) -> String? {
+      do {
+        let file = #"{"version": "0.1.0", "recipe": "quick", "ranks": \#(recorded), \#(settings)}"#
+        try read(file).validate(ranks: ranks)
+        return nil
+      } catch { return "\(error)" }
+    }
+    for scope in ["sync", "ghost:8"] { XCTAssertNil(refusal(2, #""bn_scope": "\#(scope)""#), scope) }
+    for scope in ["local", "group:2", "node"] { XCTAssertNil(refusal(4, #""bn_scope": "\#(scope)""#), scope) }
+    for (ranks, scope, same) in [
+      (2, "local", "ghost:16"), (8, "local", "group:2"), (2, "group:2", "local"), (1, "group:2", "ghost:32"),
+    ] {
+      let text = refusal(ranks, #""bn_scope": "\#(scope)""#) ?? "accepted"
+      XCTAssertTrue(text.contains("should be started with 4 ranks, or with --bn-scope \(same), which is the same"), text)
+    }
+    XCTAssertTrue(refusal(2, #""bn_scope": "node""#)?.hasSuffix("should be started with 4 ranks") ?? false)
+    XCTAssertTrue(refusal(2, #""head_bn_scope": "local""#)?.contains("--head-bn-scope ghost:16") ?? false)
+    // No norm takes statistics of the batch there.
+    let none = #""bn_scope": "local", "encoder_norm": "gn", "projector_norm": "none", "predictor_norm": "ln""#
+    XCTAssertNil(refusal(2, none))
+    // A user's own file says nothing of ranks.
+    XCTAssertNoThrow(try read(#"{"bn_scope": "local", "recipe": "quick"}"#).validate(ranks: 2))
   }
 
   func testTheFileOfARunHoldsFactsAndEverySetting() throws {
-    let json = RunRequest(configuration: Recipe.quick.configuration, recipe: .quick).json(ranks: 4)
+    let json = RunRequest(configuration: Recipe.quick.configuration, recipe: .quick)
+      .json(ranks: 4, dataDigest: "train 3", resolved: Recipe.quick.configuration)
     XCTAssertEqual(json["version"], JSON(byolDistVersion))
     XCTAssertEqual(json["recipe"], "quick")
     XCTAssertEqual(json["ranks"], 4)
     XCTAssertEqual(json["weight_decay"], 1e-4)
     XCTAssertEqual(json["ema_on"], "rank0")
     XCTAssertEqual(json["epochs"], .null)
-    XCTAssertEqual(json.members?.count, 3 + Configuration.settings.count)
+    XCTAssertEqual(json["data_digest"], "train 3")
+    XCTAssertEqual(json.members?.count, 5 + Configuration.settings.count)
   }
 
   /// The directory of a finished run must not be written to by its repetition; one that the user chose is kept.

@@ -48,7 +48,9 @@ final class MethodRunTests: XCTestCase {
         XCTAssertEqual(try optimizer.shape("queue.keys"), [48, 8])
         XCTAssertEqual(try optimizer.integers("queue.next"), [16], "256 keys of two views in eight steps")
       }
-      let config = try runs.json("\(whole)/config.json")
+      let file = try runs.json("\(whole)/config.json")
+      XCTAssertEqual(file["predictor_depth"], .null, "as asked for")
+      let config = file["resolved"] ?? .null
       XCTAssertEqual(config["predictor_depth"]?.int, method.predictorDepth.rawValue, whole)
       XCTAssertEqual(config["loss"], method.losses.first.map { JSON($0.rawValue) } ?? .null, whole)
       let line = try XCTUnwrap(try runs.metrics(whole).first)
@@ -63,7 +65,7 @@ final class MethodRunTests: XCTestCase {
     let file = runs("first/checkpoints/step-00000008/model.safetensors")
     try runs.run("second") {
       ($0.method, $0.initFile, $0.steps, $0.queue) = (.moco, file, 1, 48)
-      ($0.lr, $0.weightDecay, $0.ema) = (1e-30, 0, 1)
+      ($0.lr, $0.weightDecay, $0.ema, $0.warmupSteps) = (1e-30, 0, 1, 0)
     }
     let from = try SafetensorsFile(path: file)
     let to = try SafetensorsFile(path: runs("second/checkpoints/step-00000001/model.safetensors"))

@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import NetworkTesting
 import Training
 import XCTest
 
@@ -87,6 +88,36 @@ final class TrainerResumeTests: XCTestCase {
     try expectRefusal("run", "step-00000006: is a checkpoint of a run with other settings") { _ in }
   }
 
+  // MARK: - The data
+
+  /// A run goes on with the same images, wherever they are, and with no others.
+  func testARunGoesOnWithItsImagesAlone() throws {
+    try stop("run", after: 4)
+    let (here, digest) = (runs("data"), try XCTUnwrap(try runs.json("run/config.json")["data_digest"]?.string))
+    XCTAssertEqual(
+      try runs.json("run/checkpoints/step-00000003/state.json")["state"]?["data_digest"], JSON(digest))
+    try TinyImages.write(to: runs("fewer"), train: 64)
+    try TinyImages.write(to: runs("other test"), test: 50)
+    try FileManager.default.copyItem(atPath: here, toPath: runs("label"))
+    let file = try FileHandle(forUpdating: URL(fileURLWithPath: runs("label/data_batch_1.bin")))
+    try file.write(contentsOf: [9])
+    try file.close()
+    for name in ["fewer", "other test", "label"] {
+      try expectRefusal("run", runs("run"), "other images: \(digest) there and train ") { $0.data = self.runs(name) }
+    }
+    try FileManager.default.moveItem(atPath: here, toPath: runs("moved"))
+    try FileManager.default.createSymbolicLink(atPath: runs("link"), withDestinationPath: runs("moved"))
+    for data in [runs("moved"), runs("moved") + "/", runs("link")] {
+      let trainer = try runs.trainer("run") { $0.data = data }
+      trainer.afterStep = { if $0 == 4 { throw Killed() } }
+      XCTAssertThrowsError(try trainer.run()) { XCTAssertTrue($0 is Killed, "\($0)") }
+    }
+    XCTAssertEqual(try runs.run("run") { $0.data = self.runs("moved") }, .finished)
+    // A finished run is not shown for other images either.
+    try TinyImages.write(to: runs("data"))
+    try expectRefusal("run", "holds a run on other images") { $0.data = self.runs("fewer") }
+  }
+
   // MARK: - Starting weights
 
   func testStartingWeightsComeFromAFile() throws {
@@ -95,7 +126,7 @@ final class TrainerResumeTests: XCTestCase {
     try runs.run("second") {
       $0.initFile = file
       $0.steps = 1
-      ($0.lr, $0.weightDecay, $0.ema, $0.emaSchedule) = (1e-30, 0, 1, .constant)
+      ($0.lr, $0.weightDecay, $0.ema, $0.emaSchedule, $0.warmupSteps) = (1e-30, 0, 1, .constant, 0)
     }
     let (from, to) = (
       try SafetensorsFile(path: file),

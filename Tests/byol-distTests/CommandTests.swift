@@ -111,7 +111,7 @@ final class CommandTests: XCTestCase {
   func testHelpNamesEveryFlagAndNoMissingPolicy() {
     let help = HelpText.text(on: .train)
     for setting in Configuration.settings { XCTAssertTrue(help.contains("  --\(setting.name) "), setting.name) }
-    XCTAssertTrue(help.contains("[quick 0.2, study 0.8]"))
+    XCTAssertTrue(help.contains("[quick 0.2, study 0.4]"))
     XCTAssertTrue(help.contains("--encoder-norm bn|gn|none "), "ln is a choice of the heads alone")
     let study = HelpText.text(on: .study)
     for flag in ["quick", "seeds N|a,b,c", "out DIR", "dry-run", "list", "print"] {

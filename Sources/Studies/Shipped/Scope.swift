@@ -96,7 +96,7 @@ extension ShippedStudy {
       "quick": {
         "base": {
           "image_size": 32, "encoder": "resnet10", "width": 16, "stem": "small", "hidden": 256, "dim": 128,
-          "batch": 128, "steps": 800, "lr": 0.2, "warmup_steps": 50, "weight_decay": 1e-4, "ema": 0.99
+          "batch": 128, "steps": 800, "lr": 0.2, "warmup_steps": null, "weight_decay": 1e-4, "ema": 0.99
         },
         "seeds": 1,
         "variants": [
