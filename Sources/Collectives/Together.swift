@@ -63,7 +63,9 @@ extension Communicator {
     if let own, rank == lowest {
       let error = own as? any StatusError
       told = withUnsafeBytes(of: (error?.exitStatus ?? 1).littleEndian) { Array($0) }
-      told += [error?.isPermanent ?? false ? 1 : 0] + Array((rank == 0 ? "\(own)" : "rank \(rank) on \(Self.host): \(own)").utf8)
+      told +=
+        [error?.isPermanent ?? false ? 1 : 0]
+        + Array((rank == 0 ? "\(own)" : "rank \(rank) on \(Self.host): \(own)").utf8)
     }
     told = try broadcast(told, from: lowest)
     let status = told.prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }

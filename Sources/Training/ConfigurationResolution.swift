@@ -24,9 +24,11 @@ extension Configuration {
   /// - Parameter total: steps of the run.
   /// - Throws: `UsageError` for a rise that the run would not live to see the end of.
   func validateSchedule(total: Int) throws {
-    for (name, steps) in [("warmup-steps", warmupSteps ?? 0), ("brn-warmup-steps", brnWarmupSteps)] where steps > total {
+    for (name, steps) in [("warmup-steps", warmupSteps ?? 0), ("brn-warmup-steps", brnWarmupSteps)] where steps > total
+    {
       throw UsageError(
-        "--\(name) \(steps): the run has only \(total) steps, which end before the rise does; should be at most \(total)")
+        "--\(name) \(steps): the run has only \(total) steps, which end before the rise does; should be at most \(total)"
+      )
     }
   }
 }

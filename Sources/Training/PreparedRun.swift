@@ -63,7 +63,8 @@ package struct PreparedRun {
     let (splits, digest) = try world.together {
       let splits = try DatasetSource.open(asked.data, seed: asked.seed)
       guard splits.test.count >= 2 else {
-        throw UsageError("--data \(shown(asked.data)): has \(splits.test.count) test images; should be at least 2, for probes")
+        throw UsageError(
+          "--data \(shown(asked.data)): has \(splits.test.count) test images; should be at least 2, for probes")
       }
       return (splits, try splits.digest())
     }
@@ -71,7 +72,8 @@ package struct PreparedRun {
     try world.together {
       guard digest == first else {
         throw UsageError(
-          "--data \(shown(asked.data)): holds \(digest) here and \(first) on rank 0; should be the same images on all ranks")
+          "--data \(shown(asked.data)): holds \(digest) here and \(first) on rank 0; should be the same images on all ranks"
+        )
       }
     }
     return (splits, digest)
@@ -81,7 +83,9 @@ package struct PreparedRun {
   package var json: JSON { request.json(ranks: ranks, dataDigest: dataDigest, resolved: settings) }
 
   /// A run's first lines: every setting in force.
-  var text: String { RunRequest(configuration: settings, recipe: request.recipe, file: request.file).text(ranks: ranks) }
+  var text: String {
+    RunRequest(configuration: settings, recipe: request.recipe, file: request.file).text(ranks: ranks)
+  }
 
   static let digestKey = "data_digest"
   /// The keys that must be the same for a run to go on. The data's path is none: its images are compared.

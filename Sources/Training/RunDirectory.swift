@@ -116,7 +116,9 @@ public final class RunDirectory {
   }
 
   /// A setting's value in force in config.json, or a fact.
-  private static func inForce(_ config: JSON, _ key: String) -> JSON { config["resolved"]?[key] ?? config[key] ?? .null }
+  private static func inForce(_ config: JSON, _ key: String) -> JSON {
+    config["resolved"]?[key] ?? config[key] ?? .null
+  }
 
   private static func findStart(
     _ path: String, _ checkpoints: CheckpointStore, _ policy: ResumePolicy, _ notes: [String]

@@ -100,12 +100,13 @@ extension Trainer {
       .init("probe_accuracy", JSON(result.linear)), .init("random_encoder_accuracy", JSON(random.linear)),
       .init("knn_accuracy", JSON(result.neighbours)), .init("random_encoder_knn_accuracy", JSON(random.neighbours)),
     ]
-    let end: [JSON.Member] = progress.verdict(dimensions: settings.dim).members + [
-      .init("steps", JSON(step)), .init("seconds", JSON(seconds)),
-      .init("images_per_second", JSON(rate)), .init("ranks", JSON(world.size)), .init("threads", JSON(threads)),
-      .init("peak_rss_bytes", JSON(peak)), .init("method", JSON(settings.method.rawValue)),
-      .init("data", JSON(settings.data)), .init("version", JSON(byolDistVersion)),
-    ]
+    let end: [JSON.Member] =
+      progress.verdict(dimensions: settings.dim).members + [
+        .init("steps", JSON(step)), .init("seconds", JSON(seconds)),
+        .init("images_per_second", JSON(rate)), .init("ranks", JSON(world.size)), .init("threads", JSON(threads)),
+        .init("peak_rss_bytes", JSON(peak)), .init("method", JSON(settings.method.rawValue)),
+        .init("data", JSON(settings.data)), .init("version", JSON(byolDistVersion)),
+      ]
     return .object(accuracies + progress.figures + end)
   }
 

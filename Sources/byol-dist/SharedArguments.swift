@@ -16,7 +16,8 @@ extension LaunchPlace {
       guard own != theirs else { return }
       let (mine, others) = Self.differences(own, theirs)
       throw UsageError(
-        "was started with \(Self.line(mine)) where rank 0 has \(Self.line(others)); should have the same arguments on all ranks")
+        "was started with \(Self.line(mine)) where rank 0 has \(Self.line(others)); should have the same arguments on all ranks"
+      )
     }
     return try world.together {
       try Command(arguments) { path in try world.decideOnRoot { try readFile(path) } }

@@ -100,7 +100,9 @@ extension StudyRequest {
     try onAllRanks { world in
       let outcome = try StudyRunner(study, path: out, world: world).run()
       if case .failed(let runs) = outcome {
-        if world.rank == 0 { printError("\(runs.count) runs failed: \(runs.joined(separator: ", ")); the table says why") }
+        if world.rank == 0 {
+          printError("\(runs.count) runs failed: \(runs.joined(separator: ", ")); the table says why")
+        }
         return .failed
       }
       guard case .stopped(let run, let step) = outcome else { return .done }

@@ -100,8 +100,9 @@ var trainingCases: [MultiRankCase] {
       communicator in
       try withRuns(communicator) { try checkOtherImages($0, communicator) }
     },
-    MultiRankCase(name: "training: numbers of one rank alone that are not finite end the run on all", ranks: .atLeast(2))
-    {
+    MultiRankCase(
+      name: "training: numbers of one rank alone that are not finite end the run on all", ranks: .atLeast(2)
+    ) {
       communicator in
       try withRuns(communicator) { try checkOwnStatistics($0, communicator) }
     },

@@ -61,7 +61,8 @@ final class ConfigurationFileTests: XCTestCase {
       (2, "local", "ghost:16"), (8, "local", "group:2"), (2, "group:2", "local"), (1, "group:2", "ghost:32"),
     ] {
       let text = refusal(ranks, #""bn_scope": "\#(scope)""#) ?? "accepted"
-      XCTAssertTrue(text.contains("should be started with 4 ranks, or with --bn-scope \(same), which is the same"), text)
+      XCTAssertTrue(
+        text.contains("should be started with 4 ranks, or with --bn-scope \(same), which is the same"), text)
     }
     XCTAssertTrue(refusal(2, #""bn_scope": "node""#)?.hasSuffix("should be started with 4 ranks") ?? false)
     XCTAssertTrue(refusal(2, #""head_bn_scope": "local""#)?.contains("--head-bn-scope ghost:16") ?? false)

@@ -55,7 +55,8 @@ final class DivergenceTests: XCTestCase {
 
   func testTheQueueIsJudged() throws {
     let found = error(
-      of: try spoiled("queue", { method, number in method.queue?.keys.pointer[method.queue!.keys.count - 1] = number }) {
+      of: try spoiled("queue", { method, number in method.queue?.keys.pointer[method.queue!.keys.count - 1] = number })
+      {
         ($0.method, $0.queue, $0.temperature) = (.moco, 320, 0.2)
       })
     // Keys are what the loss compares with: it shows there first, at the latest in the queue before the checkpoint.
