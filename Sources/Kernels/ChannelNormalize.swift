@@ -40,19 +40,6 @@ public enum ChannelNormalize {
     }
   }
 
-  /// output = relu?(x (+ residual)): the shape of `forward` where nothing normalises.
-  public static func passThrough(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool, output: UnsafeMutablePointer<Float>,
-    count: Int, team: ThreadTeam
-  ) {
-    team.split(count, grain: 64) { range in
-      for i in range {
-        let value = residual.map { x[i] + $0[i] } ?? x[i]
-        output[i] = relu ? max(value, 0) : value
-      }
-    }
-  }
-
   /// dx = g * scale + (x - mean) * slope + offset; see `ChannelGradient`. `output` may be `gradient`.
   /// - Parameter masked: whether g is `gradient` only where the normalised value is positive, as behind a ReLU.
   public static func backward(

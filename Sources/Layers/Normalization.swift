@@ -159,7 +159,7 @@ package final class NoNorm: Normalization {
     images: Range<Int>, weights: Weights, team: ThreadTeam
   ) {
     let first = images.lowerBound * appliedFloats
-    ChannelNormalize.passThrough(
+    PassThrough.forward(
       x + first, residual: residual.map { $0.written + first }, relu: relu, output: output,
       count: images.count * appliedFloats, team: team)
   }
@@ -191,8 +191,7 @@ package final class NoNorm: Normalization {
   private func zero(
     _ gradient: UnsafeMutablePointer<Float>, where activation: UnsafePointer<Float>, _ images: Range<Int>
   ) {
-    for i in images.lowerBound * appliedFloats..<images.upperBound * appliedFloats where activation[i] <= 0 {
-      gradient[i] = 0
-    }
+    PassThrough.mask(
+      gradient, where: activation, images.lowerBound * appliedFloats..<images.upperBound * appliedFloats)
   }
 }

@@ -17,21 +17,15 @@ public enum CrossEntropy {
     scale: Double
   ) -> Double {
     let inverse = Float(1 / temperature)
-    var largest = row[0]
-    for j in 1..<count { largest = max(largest, row[j]) }
+    let largest = Exponential.largest(row, count: count)
     let own = row[positive]
-    var negatives = 0.0
     row[positive] = -.infinity
-    for j in 0..<count {
-      let power = exp((row[j] - largest) * inverse)
-      negatives += Double(power)
-      row[j] = power
-    }
-    negatives *= negativeWeight
+    let negatives =
+      negativeWeight * Exponential.replace(row, count: count, largest: largest, factor: inverse)
     let ownLogit = Double(own - largest) / temperature
     let total = exp(ownLogit) + negatives
     let share = Float(scale * negativeWeight / (total * temperature))
-    for j in 0..<count { row[j] *= share }
+    Exponential.scale(row, count: count, by: share)
     row[positive] = Float(-scale * negatives / (total * temperature))
     return log(total) - ownLogit
   }

@@ -89,7 +89,7 @@ final class ChannelTests: XCTestCase {
         check(output.map(Double.init), wanted, 1e-6, "forward of \(rows) x \(channels), \(adds) \(relu)")
         var through = [Float](repeating: .nan, count: x.count)
         residual.withUnsafeBufferPointer { residual in
-          ChannelNormalize.passThrough(
+          PassThrough.forward(
             x, residual: adds ? residual.baseAddress : nil, relu: relu, output: &through, count: x.count, team: team)
         }
         let plain = x.indices.map { i in
