@@ -1,26 +1,43 @@
-/// The study's linear evaluation: logistic regression on standardised frozen features of the first half of a split,
-/// accuracy on the second half (Fetterman & Albrecht 2020).
+/// The study's linear evaluation: logistic regression on standardised frozen features of half of a split, accuracy on the
+/// other half (Fetterman & Albrecht 2020). `ProbeSplit` cuts the halves.
 public enum LinearProbe {
-  /// Accuracy in percent on the second half.
+  public struct Result: Equatable, Sendable {
+    /// Percent of the judged half.
+    public let accuracy: Double
+    /// Whether the fit came to its optimum within its iterations.
+    public let converged: Bool
+    public let iterations: Int
+  }
+
+  /// Fits and judges.
   ///
   /// - Parameters:
   ///   - features: [labels.count x dimensions], row-major, in the split's order.
+  ///   - labels: below 0 for an image without one.
   ///   - classes: nil takes one more than the largest label.
-  /// - Throws: `ProbeError` where there are too few images, or a feature is no number.
+  ///   - maxIterations: of the fit.
+  /// - Throws: `ProbeError` where there are too few images, or a feature is not finite.
+  public static func run(
+    features: [Float], labels: [Int], classes: Int? = nil, c: Double = 1, maxIterations: Int = 1000
+  ) throws -> Result {
+    let split = try ProbeSplit(labels: labels)
+    let dimensions = try ProbeError.checkedDimensions(features, images: labels.count)
+    let fitted = ProbeSplit.rows(split.fit, of: features, dimensions: dimensions)
+    let scaler = Standardizer(fitted[...], dimensions: dimensions)
+    let model = LogisticRegression(
+      features: scaler.transform(fitted[...]), labels: split.fit.map { labels[$0] }, dimensions: dimensions,
+      classes: classes ?? (labels.max() ?? 0) + 1, c: c, maxIterations: maxIterations)
+    let judged = ProbeSplit.rows(split.judged, of: features, dimensions: dimensions)
+    let right = zip(model.predict(scaler.transform(judged[...])), split.judged).count { $0 == labels[$1] }
+    return Result(
+      accuracy: 100 * Double(right) / Double(split.judged.count), converged: model.converged,
+      iterations: model.iterations)
+  }
+
+  /// `run`'s accuracy in percent.
+  /// - Throws: `ProbeError`.
   public static func accuracy(features: [Float], labels: [Int], classes: Int? = nil, c: Double = 1) throws -> Double {
-    let half = labels.count / 2
-    guard half >= 1, features.count.isMultiple(of: labels.count) else { throw ProbeError.tooFew(images: labels.count) }
-    let dimensions = features.count / labels.count
-    guard let bad = features.firstIndex(where: { !$0.isFinite }) else {
-      let scaler = Standardizer(features[0..<(half * dimensions)], dimensions: dimensions)
-      let model = LogisticRegression(
-        features: scaler.transform(features[0..<(half * dimensions)]), labels: Array(labels[0..<half]),
-        dimensions: dimensions, classes: classes ?? (labels.max() ?? 0) + 1, c: c)
-      let predicted = model.predict(scaler.transform(features[(half * dimensions)...]))
-      let right = zip(predicted, labels[half...]).count { $0 == $1 }
-      return 100 * Double(right) / Double(labels.count - half)
-    }
-    throw ProbeError.notFinite(image: bad / max(dimensions, 1))
+    try run(features: features, labels: labels, classes: classes, c: c).accuracy
   }
 }
 
@@ -31,9 +48,22 @@ public enum ProbeError: Error, CustomStringConvertible, Equatable {
 
   public var description: String {
     switch self {
-    case .tooFew(let images): "the probe needs at least 2 test images, there are \(images)"
+    case .tooFew(let images): "the probes need at least 2 labelled test images, there are \(images)"
     case .notFinite(let image): "the features of test image \(image) are not finite: the weights have diverged"
     }
+  }
+}
+
+extension ProbeError {
+  /// The dimensions of features, all of which are finite.
+  /// - Throws: `ProbeError.notFinite`.
+  static func checkedDimensions(_ features: [Float], images: Int) throws -> Int {
+    precondition(features.count.isMultiple(of: images), "\(features.count) features of \(images) images")
+    let dimensions = features.count / images
+    if let bad = features.firstIndex(where: { !$0.isFinite }) {
+      throw ProbeError.notFinite(image: bad / max(dimensions, 1))
+    }
+    return dimensions
   }
 }
 

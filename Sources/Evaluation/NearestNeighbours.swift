@@ -2,8 +2,8 @@ import COpenBLAS
 import Foundation
 
 /// The weighted k-nearest-neighbours classifier of instance discrimination (Wu et al. 2018, section 3.4): the features of
-/// the first half of a split are the bank, those of the second half are judged; neighbours by cosine, the vote of each
-/// weighs exp(cosine / T).
+/// one half of a split (`ProbeSplit`) are the bank, those of the other half are judged; neighbours by cosine, the vote of
+/// each weighs exp(cosine / T).
 public enum NearestNeighbours {
   /// The paper's, of banks of many thousands.
   public static let most = 200
@@ -15,7 +15,7 @@ public enum NearestNeighbours {
     max(1, min(most, bank / max(1, 2 * classes)))
   }
 
-  /// Accuracy in percent on the second half.
+  /// Accuracy in percent on the judged half.
   ///
   /// - Parameters:
   ///   - features: [labels.count x dimensions], row-major, in the split's order.
@@ -25,32 +25,33 @@ public enum NearestNeighbours {
   public static func accuracy(
     features: [Float], labels: [Int], classes: Int? = nil, k: Int? = nil, temperature: Double = temperature
   ) throws -> Double {
-    let half = labels.count / 2
-    guard half >= 1, features.count.isMultiple(of: labels.count) else { throw ProbeError.tooFew(images: labels.count) }
-    let dimensions = features.count / labels.count
-    if let bad = features.firstIndex(where: { !$0.isFinite }) {
-      throw ProbeError.notFinite(image: bad / max(dimensions, 1))
-    }
+    let split = try ProbeSplit(labels: labels)
+    let dimensions = try ProbeError.checkedDimensions(features, images: labels.count)
     let classes = classes ?? (labels.max() ?? 0) + 1
+    let bank = split.fit.count
     var voting = Voting(
-      labels: Array(labels[..<half]), classes: classes, temperature: temperature,
-      k: min(half, k ?? neighbours(bank: half, classes: classes)))
-    let units = unitRows(features, dimensions: dimensions)
-    var cosines = [Float](repeating: 0, count: block * half)
+      labels: split.fit.map { labels[$0] }, classes: classes, temperature: temperature,
+      k: min(bank, k ?? neighbours(bank: bank, classes: classes)))
+    func units(_ places: [Int]) -> [Float] {
+      unitRows(ProbeSplit.rows(places, of: features, dimensions: dimensions), dimensions: dimensions)
+    }
+    let (keys, queries) = (units(split.fit), units(split.judged))
+    var cosines = [Float](repeating: 0, count: block * bank)
     var right = 0
-    for start in stride(from: half, to: labels.count, by: block) {
-      let rows = min(block, labels.count - start)
-      units.withUnsafeBufferPointer { units in
+    for start in stride(from: 0, to: split.judged.count, by: block) {
+      let rows = min(block, split.judged.count - start)
+      queries.withUnsafeBufferPointer { queries in
         cblas_sgemm(
-          CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(half), Int32(dimensions), 1,
-          units.baseAddress! + start * dimensions, Int32(dimensions), units.baseAddress!, Int32(dimensions), 0,
-          &cosines, Int32(half))
+          CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(bank), Int32(dimensions), 1,
+          queries.baseAddress! + start * dimensions, Int32(dimensions), keys, Int32(dimensions), 0, &cosines,
+          Int32(bank))
       }
-      for row in 0..<rows where voting.vote(cosines[(row * half)..<((row + 1) * half)]) == labels[start + row] {
-        right += 1
+      for row in 0..<rows {
+        let vote = voting.vote(cosines[(row * bank)..<((row + 1) * bank)])
+        if vote == labels[split.judged[start + row]] { right += 1 }
       }
     }
-    return 100 * Double(right) / Double(labels.count - half)
+    return 100 * Double(right) / Double(split.judged.count)
   }
 
   /// Rows scaled to length 1; a row of zeros stays one.

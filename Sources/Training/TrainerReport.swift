@@ -7,6 +7,8 @@ import Kernels
 /// Accuracies of frozen features on the test split, in percent.
 struct ProbeResult {
   var linear = 0.0
+  /// Whether the linear probe's fit came to its optimum.
+  var converged = true
   /// Of the nearest neighbours, fitted and judged on the same halves.
   var neighbours = 0.0
 }
@@ -27,11 +29,15 @@ extension Trainer {
     try world.together {
       guard world.rank == 0 else { return }
       let labels = (0..<splits.test.count).map(splits.test.label)
-      result.linear = try LinearProbe.accuracy(features: features, labels: labels)
+      let probe = try LinearProbe.run(features: features, labels: labels)
+      (result.linear, result.converged) = (probe.accuracy, probe.converged)
+      if !probe.converged {
+        say("the linear probe did not converge in \(probe.iterations) iterations: its accuracy is a lower estimate")
+      }
       result.neighbours = try NearestNeighbours.accuracy(features: features, labels: labels)
     }
-    let both = try world.broadcast([result.linear, result.neighbours], from: 0)
-    return ProbeResult(linear: both[0], neighbours: both[1])
+    let all = try world.broadcast([result.linear, result.converged ? 1 : 0, result.neighbours], from: 0)
+    return ProbeResult(linear: all[0], converged: all[1] == 1, neighbours: all[2])
   }
 
   /// The probes of the encoder as the seed starts it: what learning is measured against. Made at the end, so
@@ -97,7 +103,8 @@ extension Trainer {
     }
     let rate = seconds > 0 ? Double(settings.batch * steps) / seconds : 0
     let accuracies: [JSON.Member] = [
-      .init("probe_accuracy", JSON(result.linear)), .init("random_encoder_accuracy", JSON(random.linear)),
+      .init("probe_accuracy", JSON(result.linear)), .init("probe_converged", JSON(result.converged)),
+      .init("random_encoder_accuracy", JSON(random.linear)),
       .init("knn_accuracy", JSON(result.neighbours)), .init("random_encoder_knn_accuracy", JSON(random.neighbours)),
     ]
     let end: [JSON.Member] =

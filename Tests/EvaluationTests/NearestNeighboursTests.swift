@@ -4,8 +4,8 @@ import Foundation
 import XCTest
 
 final class NearestNeighboursTests: XCTestCase {
-  /// Against PyTorch in float64 (Fixtures/make_neighbours.py): few and many neighbours, sharp and flat weights.
-  func testTheAccuracyIsPyTorchs() throws {
+  /// Against scikit-learn in float64 (Fixtures/make_neighbours.py): few and many neighbours, sharp and flat weights.
+  func testTheAccuracyIsScikitLearns() throws {
     let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Fixtures/neighbours.safetensors"
     let file = try SafetensorsFile(path: path)
     let features = try file.floats("features")

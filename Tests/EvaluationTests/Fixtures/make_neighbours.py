@@ -1,27 +1,35 @@
-#!/usr/bin/env python3
-"""Makes neighbours.safetensors: features, and what a weighted kNN (Wu et al. 2018) in float64 says of their second half.
+"""Makes neighbours.safetensors: features, and what scikit-learn's weighted kNN (Wu et al. 2018) says of their judged half.
 
-    python3 make_neighbours.py      (numpy, torch, safetensors)
+python make_neighbours.py, with the versions that it writes into the file's metadata.
 """
-import os
+import pathlib
 
-import torch
-from safetensors.torch import save_file
+import numpy as np
+import safetensors
+import sklearn
+from safetensors.numpy import save_file
+from sklearn.neighbors import KNeighborsClassifier
 
-torch.manual_seed(4)
+from halves import halves
+
 CLASSES, ROWS, DIMENSIONS = 7, 700, 12
-labels = torch.randint(0, CLASSES, (ROWS,))
-centres = torch.randn(CLASSES, DIMENSIONS)
+random = np.random.default_rng(4)
+labels = random.integers(0, CLASSES, ROWS)
+centres = random.normal(size=(CLASSES, DIMENSIONS))
 # Lengths of all kinds: cosines do not see them, distances would.
-features = ((centres[labels] + 1.2 * torch.randn(ROWS, DIMENSIONS)) * torch.rand(ROWS, 1).mul(20).add(0.1)).float()
-half = ROWS // 2
-units = torch.nn.functional.normalize(features.double(), dim=1)
-cosines = units[half:] @ units[:half].T
-tensors = {"features": features, "labels": labels}
+features = (centres[labels] + 1.2 * random.normal(size=(ROWS, DIMENSIONS))) * (20 * random.random((ROWS, 1)) + 0.1)
+features = features.astype(np.float32)
+fit, judged = halves(labels)
+tensors = {"features": features, "labels": labels.astype(np.int64)}
 for k, temperature in [(1, 0.1), (5, 0.1), (25, 0.1), (200, 0.1), (200, 0.02), (200, 100.0)]:
-    near, index = cosines.topk(k, dim=1)
-    votes = torch.zeros(ROWS - half, CLASSES, dtype=torch.float64)
-    votes.scatter_add_(1, labels[:half][index], (near / temperature).exp())
-    tensors[f"accuracy.{k}.{temperature}"] = 100 * (votes.argmax(1) == labels[half:]).double().mean()
-    print(k, temperature, float(tensors[f"accuracy.{k}.{temperature}"]))
-save_file(tensors, os.path.join(os.path.dirname(os.path.abspath(__file__)), "neighbours.safetensors"))
+    model = KNeighborsClassifier(
+        k, metric="cosine", algorithm="brute", weights=lambda distance: np.exp((1 - distance) / temperature))
+    model.fit(features[fit].astype(np.float64), labels[fit])
+    accuracy = 100 * model.score(features[judged].astype(np.float64), labels[judged])
+    tensors[f"accuracy.{k}.{temperature}"] = np.array([accuracy])
+    print(k, temperature, accuracy)
+save_file(
+    tensors,
+    pathlib.Path(__file__).parent / "neighbours.safetensors",
+    metadata={"scikit-learn": sklearn.__version__, "numpy": np.__version__, "safetensors": safetensors.__version__},
+)
