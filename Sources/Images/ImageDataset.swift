@@ -1,5 +1,3 @@
-import Foundation
-
 /// Labelled colour images of one size, read by index from any thread.
 public protocol ImageDataset: Sendable {
   /// What messages and files call this set, for example `shapes train`.
@@ -44,10 +42,13 @@ public enum EvaluationFraming: Sendable {
 public struct DatasetSplits: Sendable {
   public let train: any ImageDataset
   public let test: any ImageDataset
+  /// What a user should know of how the data was understood, a line each: files that are not used, or missing.
+  public internal(set) var notes: [String]
 
-  public init(train: any ImageDataset, test: any ImageDataset) {
+  public init(train: any ImageDataset, test: any ImageDataset, notes: [String] = []) {
     self.train = train
     self.test = test
+    self.notes = notes
   }
 }
 
@@ -62,7 +63,7 @@ public enum DatasetSource {
   ///   - data: `shapes` or a path; a directory of that name is reached as `./shapes`.
   ///   - seed: what `shapes` is drawn from; files do not depend on it.
   ///   - limit: at most so many images of each split, the first ones.
-  /// - Throws: `ImageError` naming what is wrong.
+  /// - Throws: `ImageError` naming what is wrong and what would be right; `FileError`.
   public static func open(_ data: String, seed: UInt64, limit: Int? = nil) throws -> DatasetSplits {
     if let limit, limit < 1 { throw ImageError.badLimit(limit: limit) }
     if data == embedded {
@@ -70,26 +71,6 @@ public enum DatasetSource {
         train: Shapes(seed: seed, split: .train, count: min(Shapes.trainCount, limit ?? .max)),
         test: Shapes(seed: seed, split: .test, count: min(Shapes.testCount, limit ?? .max)))
     }
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: data, isDirectory: &isDirectory) else {
-      throw ImageError.missing(path: data)
-    }
-    guard isDirectory.boolValue else { throw ImageError.notADirectory(path: data) }
-    let names: [String]
-    do { names = try FileManager.default.contentsOfDirectory(atPath: data).sorted() } catch {
-      throw ImageError.unreadable(path: data, reason: readableReason(error))
-    }
-    if CIFAR10.recognises(names) { return try CIFAR10.open(directory: data, names: names, limit: limit) }
-    if STL10.recognises(names) { return try STL10.open(directory: data, names: names, limit: limit) }
-    throw ImageError.unknownFormat(path: data, found: names)
+    return try DatasetRecognition.open(data, limit: limit)
   }
-}
-
-/// The operating system's words for what Foundation throws, which are shorter and clearer than Foundation's own.
-func readableReason(_ error: any Error) -> String {
-  let outer = error as NSError
-  let inner = outer.userInfo[NSUnderlyingErrorKey] as? NSError ?? outer
-  if inner.domain == NSPOSIXErrorDomain { return String(cString: strerror(Int32(inner.code))) }
-  if outer.code == CocoaError.fileReadNoPermission.rawValue { return String(cString: strerror(EACCES)) }
-  return outer.localizedDescription
 }

@@ -2,10 +2,8 @@
 public enum ImageError: Error, Equatable, CustomStringConvertible {
   /// Nothing is at the path.
   case missing(path: String)
-  /// The path is a file where a directory is needed.
-  case notADirectory(path: String)
-  /// The operating system refused.
-  case unreadable(path: String, reason: String)
+  /// Something else than a data set that can be read, which is known for what it is.
+  case mistaken(path: String, found: String, right: String)
   /// A directory without any format that is known; `found` names some of what it holds.
   case unknownFormat(path: String, found: [String])
   /// A data set without one of its two splits.
@@ -35,13 +33,11 @@ public enum ImageError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .missing(let path):
       "data \(path): nothing is there; expected 'shapes' or a directory of CIFAR-10's or STL-10's binary files"
-    case .notADirectory(let path):
-      "data \(path): is a file; expected the directory that holds CIFAR-10's or STL-10's binary files"
-    case .unreadable(let path, let reason):
-      "\(path): cannot be read: \(reason)"
+    case .mistaken(let path, let found, let right):
+      "data \(path): \(found); should be \(right)"
     case .unknownFormat(let path, let found):
       "data \(path): no known format: found \(Self.list(found)); "
-        + "expected CIFAR-10's data_batch_*.bin and test_batch.bin, or STL-10's \(STL10.required.joined(separator: ", "))"
+        + "expected CIFAR-10's \(CIFAR10.trainFiles[0]) to 5 and \(CIFAR10.testFile), or STL-10's \(STL10.required.joined(separator: ", "))"
     case .missingSplit(let path, let split, let expected):
       "data \(path): has no \(split) split; expected \(expected) there"
     case .truncated(let file, let record, let bytes, let expected):

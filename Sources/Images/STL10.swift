@@ -14,7 +14,8 @@ public struct STL10: ImageDataset {
   ]
   /// The files that a data set has at least.
   static let required = ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"]
-  private static let unlabelled = "unlabeled_X.bin"
+  static let unlabelled = "unlabeled_X.bin"
+  private static let namesFile = "class_names.txt"
 
   public let name: String
   public let count: Int
@@ -22,9 +23,7 @@ public struct STL10: ImageDataset {
   public let height = STL10.size
   public let width = STL10.size
   public let framing = EvaluationFraming.centre
-  /// In order, and the index of each one's first image.
-  private let files: [OpenFile]
-  private let firsts: [Int]
+  private let files: RecordFiles
   /// 1 to 10, of the first images; those after them have none.
   private let labels: [UInt8]
 
@@ -43,9 +42,11 @@ public struct STL10: ImageDataset {
         name: "stl-10 \(split)", images: imageFiles.map { directory + "/" + $0 },
         labels: "\(directory)/\(split)_y.bin", classes: classes, limit: limit)
     }
+    let hasUnlabelled = names.contains(unlabelled)
     return DatasetSplits(
-      train: try split("train", ["train_X.bin"] + (names.contains(unlabelled) ? [unlabelled] : [])),
-      test: try split("test", ["test_X.bin"]))
+      train: try split("train", ["train_X.bin"] + (hasUnlabelled ? [unlabelled] : [])),
+      test: try split("test", ["test_X.bin"]),
+      notes: hasUnlabelled ? [] : ["\(directory): has no \(unlabelled); training is on the labelled images alone"])
   }
 
   /// - Parameters:
@@ -54,28 +55,17 @@ public struct STL10: ImageDataset {
   /// - Throws: `ImageError` for a file that is no whole number of images, and labels that are too few, too many or none
   ///   of the classes; `FileError` for a file that cannot be read.
   public init(name: String, images: [String], labels: String, classes: [String], limit: Int? = nil) throws {
-    var files: [OpenFile] = []
-    var firsts: [Int] = []
-    var total = 0
-    for path in images {
-      let file = try OpenFile(reading: path)
-      let bytes = try file.size()
+    files = try RecordFiles(images, recordBytes: Self.imageBytes) { file, bytes in
       guard bytes > 0, bytes.isMultiple(of: Self.imageBytes) else {
         throw ImageError.badSize(
-          file: path, bytes: bytes, imageBytes: Self.imageBytes, whole: Self.publishedImages(path) * Self.imageBytes)
+          file: file.path, bytes: bytes, imageBytes: Self.imageBytes,
+          whole: Self.publishedImages(file.path) * Self.imageBytes)
       }
-      files.append(file)
-      firsts.append(total)
-      total += bytes / Self.imageBytes
     }
-    precondition(!files.isEmpty, "a data set of no file")
     self.name = name
     self.classes = classes
-    self.files = files
-    self.firsts = firsts
-    let labelled = firsts.count > 1 ? firsts[1] : total
-    self.labels = try Self.readLabels(labels, of: images[0], images: labelled, classes: classes.count)
-    count = min(total, limit ?? .max)
+    self.labels = try Self.readLabels(labels, of: images[0], images: files.countOfFirst, classes: classes.count)
+    count = min(files.count, limit ?? .max)
   }
 
   /// How many images the published file of that name has.
@@ -99,13 +89,9 @@ public struct STL10: ImageDataset {
 
   public func copyImage(_ index: Int, into rgb: UnsafeMutablePointer<UInt8>) throws {
     precondition(index >= 0 && index < count, "image \(index) of \(count)")
-    var place = firsts.count - 1
-    while firsts[place] > index { place -= 1 }
-    let offset = (index - firsts[place]) * Self.imageBytes
-    try withUnsafeTemporaryAllocation(byteCount: Self.imageBytes, alignment: 64) { planes in
-      try files[place].read(at: offset, into: planes)
+    try files.withRecord(index) { record in
       for channel in 0..<3 {
-        let plane = planes.baseAddress! + channel * Self.planeBytes
+        let plane = record.baseAddress! + channel * Self.planeBytes
         for x in 0..<Self.size {
           var into = rgb + (3 * x + channel)
           for y in 0..<Self.size {
@@ -124,11 +110,9 @@ public struct STL10: ImageDataset {
 
   /// The names in class_names.txt, one a line; STL-10's own where that file is absent or has others than ten.
   private static func classNames(directory: String, names: [String]) throws -> [String] {
-    guard names.contains("class_names.txt") else { return defaultClasses }
-    let file = try OpenFile(reading: directory + "/class_names.txt")
-    var bytes = [UInt8](repeating: 0, count: min(try file.size(), 1 << 16))
-    try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-    let found = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).map(String.init)
+    guard names.contains(namesFile) else { return defaultClasses }
+    let text = try smallText(directory + "/" + namesFile)
+    let found = text.split(whereSeparator: \.isWhitespace).map(String.init)
     return found.count == defaultClasses.count ? found : defaultClasses
   }
 }

@@ -125,7 +125,7 @@ extension Trainer {
       "\(splits.train.count) training and \(splits.test.count) test images of \(splits.train.width) x "
         + "\(splits.train.height) pixels; \(totalSteps) steps; \(method.online.parameters.reduce(0) { $0 + $1.count }) "
         + "parameters; run directory \(path)")
-    for note in record.directory.notes { say(note) }
+    for note in splits.notes + record.directory.notes { say(note) }
   }
 
   /// The last lines a user sees.

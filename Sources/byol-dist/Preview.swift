@@ -28,7 +28,9 @@ package struct PreviewRequest: Equatable, Sendable {
   /// - Throws: `ImageError` for data that cannot be read and a file that cannot be written.
   func run() throws {
     guard let out else { preconditionFailure("a preview is parsed with its file") }
-    let dataset = try DatasetSource.open(configuration.data, seed: configuration.seed).train
+    let splits = try DatasetSource.open(configuration.data, seed: configuration.seed)
+    for note in splits.notes { print(note) }
+    let dataset = splits.train
     let size = configuration.imageSize == 0 ? max(dataset.height, dataset.width) : configuration.imageSize
     let recipe = ViewRecipe(policy: configuration.augment, imageSize: size, seed: configuration.seed)
     let sheet = try contactSheet(dataset: dataset, recipe: recipe, count: count)

@@ -3,7 +3,7 @@
 # Usage: Tests/EndToEnd/runs.sh [FILTER]; ends with "N passed, N failed, N skipped".
 set -euo pipefail
 suite=runs
-names=(result mistakes data stl10 collapse directory signals diverged disk widths study)
+names=(result mistakes collapse directory signals diverged disk widths study)
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 case_result() {
@@ -50,55 +50,6 @@ case_mistakes() {
   head -c 5000 "$program" >"$work/foreign"
   mistake "starting weights of another kind" "$work/foreign" -- "${new[@]}" --init "$work/foreign"
   holds "mistakes leave no run" test ! -e "$work/none/config.json"
-}
-
-case_data() {
-  local bad=$work/bad record=3073
-  local new=(--data "$bad" --out "$work/no-data")
-  wrong() { # wrong NAME TEXT...: with the data set as it is now
-    local name=$1
-    shift
-    mistake "$name" "$@" -- train "${tiny[@]:0:2}" "${tiny[@]:4}" --steps 6 "${new[@]}"
-  }
-  wrong "no data" "$bad"
-  cp -r "$work/data" "$bad"
-  rm "$bad/test_batch.bin"
-  wrong "no test images" "$bad" test_batch.bin
-  cp "$work/data/test_batch.bin" "$bad"
-  head -c $((record * 50 + 700)) "$work/data/data_batch_1.bin" >"$bad/data_batch_1.bin"
-  on=4 wrong "a file that is cut short, on four ranks" "$bad/data_batch_1.bin" "record 50" "700 of 3073"
-  cp "$work/data/data_batch_1.bin" "$bad/data_batch_1.bin"
-  printf '\013' | dd of="$bad/data_batch_1.bin" bs=1 seek=$((record * 7)) conv=notrunc status=none
-  wrong "a label that is none" "$bad/data_batch_1.bin" "record 7" "label 11"
-  : >"$bad/data_batch_1.bin"
-  wrong "an empty file" "$bad/data_batch_1.bin"
-  rm "$bad"/*.bin
-  wrong "a directory of something else" "$bad" "data_batch_*.bin"
-  holds "mistakes in data make no run directory" test ! -e "$work/no-data"
-}
-
-# A data set in STL-10's format: its unlabelled images are as many as the published ones', in a file without blocks.
-case_stl10() {
-  local set=$work/stl10 image=27648 run=$work/stl10-run
-  local new=(train "${tiny[@]:0:2}" "${tiny[@]:4}" --data "$set" --image-size 32 --steps 3 --out "$run")
-  mkdir "$set"
-  head -c $((image * 20)) /dev/urandom >"$set/train_X.bin"
-  head -c $((image * 20)) /dev/urandom >"$set/test_X.bin"
-  truncate -s $((image * 100000)) "$set/unlabeled_X.bin"
-  printf '\001\002\003\004\005\006\007\010\011\012%.0s' 1 2 | tee "$set/train_y.bin" >"$set/test_y.bin"
-  truncate -s $((image * 19 + 5)) "$set/train_X.bin"
-  on=2 mistake "a cut image file" "$set/train_X.bin" "has 525317 bytes" "multiple of 27648" -- "${new[@]}"
-  truncate -s $((image * 19)) "$set/train_X.bin"
-  mistake "fewer images than labels" "$set/train_y.bin" "has 20 bytes" "expected 19" -- "${new[@]}"
-  truncate -s $((image * 20)) "$set/train_X.bin"
-  rm "$set/test_y.bin"
-  mistake "no labels" "$set" "has no test_y.bin" -- "${new[@]}"
-  cp "$set/train_y.bin" "$set/test_y.bin"
-  holds "mistakes in data make no run directory" test ! -e "$run"
-  ranks 2 "${new[@]}"
-  ends "stl10: a run" 0
-  holds "stl10: labelled and unlabelled images" grep -qF "100020 training and 20 test images of 96 x 96 pixels" "$work/out"
-  holds "stl10: they are not in memory" test "$(sed -nE 's/.*"peak_rss_bytes": ([0-9]+).*/\1/p' "$run/summary.json")" -lt 600000000
 }
 
 case_collapse() {
