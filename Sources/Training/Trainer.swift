@@ -56,15 +56,14 @@ public final class Trainer {
     CollectiveWatchdog.note("start")
     self.world = world
     try world.together { try asked.configuration.validate(ranks: world.size) }
-    let ranksOnHost = try world.splitByHost().size
     var request = asked
     let settings = request.configuration
     let splits = try world.together { try DatasetSource.open(settings.data, seed: settings.seed) }
     self.splits = splits
     try world.together { try settings.validate(ranks: world.size, samples: splits.train.count) }
-    threads = ThreadCount.resolve(settings.threads, ranksOnHost: ranksOnHost)
+    threads = try ThreadCount.resolve(settings.threads, world: world)
     setOpenBLASThreads(threads)
-    request.configuration.threads = Int(try world.broadcast([Int64(threads)], from: 0)[0])
+    request.configuration.threads = threads
     request.configuration = request.configuration.withMethodResolved(samples: splits.train.count)
     if settings.imageSize == 0 { request.configuration.imageSize = max(splits.train.height, splits.train.width) }
     totalSteps = settings.totalSteps(samples: splits.train.count)
@@ -72,9 +71,9 @@ public final class Trainer {
     sampler = try ShardedSampler(
       count: splits.train.count, batch: settings.batch, rank: world.rank, ranks: world.size,
       shuffle: settings.shuffle.isOn, seed: settings.seed)
-    let crowded = ranksOnHost * threads > ProcessInfo.processInfo.processorCount
+    let hasCores = try ThreadCount.hasCores(threads, host: try world.splitByHost())
     trainingStep = try TrainingStep(
-      request.configuration, total: totalSteps, threads: threads, spins: crowded ? 100 : 20_000, world: world)
+      request.configuration, total: totalSteps, threads: threads, spins: hasCores ? 20_000 : 100, world: world)
     let method = trainingStep.method
     (record, start) = try Self.openRecord(request, steps: totalSteps, world: world, show: show) {
       // Before the run directory has settings that a mistake in this one would be part of.

@@ -1,0 +1,73 @@
+internal import CMPI
+
+/// The entries of the ranks whose work this rank's watchdog can see: those of its host, in memory that they share. Where that
+/// cannot be had, its own alone.
+final class StatusBoard: @unchecked Sendable {
+  /// By rank of the host.
+  let entries: [RankEntry]
+  /// This rank's place among them.
+  let own: Int
+  /// Ranks of the job without an entry here, on this host and on others.
+  let unseenHere: Int
+  let elsewhere: Int
+  private let shared: SharedSegments?
+  /// Two numbers of the job's end, in the memory of the host's first rank.
+  private let end: UnsafeMutableRawPointer
+
+  private static let claimAt = 0
+  private static let endedAt = 8
+  private static let entryAt = 64
+  private static let bytes = entryAt + RankEntry.bytes
+
+  private init(shared: SharedSegments?, segments: [UnsafeMutableRawPointer], own: Int, unseen: Int, elsewhere: Int) {
+    self.shared = shared
+    entries = segments.map { RankEntry(at: $0 + Self.entryAt) }
+    self.own = own
+    (unseenHere, self.elsewhere) = (unseen, elsewhere)
+    end = segments[0]
+  }
+
+  /// Of a rank that sees itself alone.
+  /// - Parameters:
+  ///   - unseen: other ranks of its host.
+  ///   - elsewhere: ranks of other hosts.
+  static func alone(unseen: Int = 0, elsewhere: Int = 0) -> StatusBoard {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    return StatusBoard(shared: nil, segments: [memory], own: 0, unseen: unseen, elsewhere: elsewhere)
+  }
+
+  /// The board of the ranks of this host. Collective over the world.
+  /// - Throws: `CollectiveError`.
+  static func open(_ world: Communicator) throws -> StatusBoard {
+    let host = try world.splitByHost()
+    let elsewhere = world.size - host.size
+    guard let shared = try SharedSegments.open(host, bytes: bytes) else {
+      return alone(unseen: host.size - 1, elsewhere: elsewhere)
+    }
+    return StatusBoard(
+      shared: shared, segments: shared.segments, own: host.rank, unseen: 0, elsewhere: elsewhere)
+  }
+
+  // MARK: The end of the job
+
+  /// Makes this rank the one of the host that says why the job ends and ends it.
+  /// - Returns: whether it is the first to want that.
+  func claimEnd(status: Int32) -> Bool {
+    cmpi_exchange_if(end + Self.claimAt, 0, Self.encoded(status)) != 0
+  }
+
+  /// Tells the host's other ranks to end too.
+  func publishEnd() { cmpi_store_release(end + Self.endedAt, cmpi_load_acquire(end + Self.claimAt)) }
+
+  /// The status with which a rank of the host is ending the job, if one is.
+  var claimedStatus: Int32? { Self.decoded(cmpi_load_acquire(end + Self.claimAt)) }
+
+  /// The status with which a rank of the host has ended the job, its reason printed.
+  var endedStatus: Int32? { Self.decoded(cmpi_load_acquire(end + Self.endedAt)) }
+
+  private static func encoded(_ status: Int32) -> UInt64 { UInt64(UInt32(bitPattern: status)) | 1 << 32 }
+  private static func decoded(_ word: UInt64) -> Int32? {
+    word == 0 ? nil : Int32(bitPattern: UInt32(truncatingIfNeeded: word))
+  }
+}
