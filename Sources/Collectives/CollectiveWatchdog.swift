@@ -3,29 +3,30 @@ import Foundation
 import Machine
 import Synchronization
 
-/// The bound on every wait: a thread that looks, a few times within the limit, at what this rank and the host's other ranks
-/// do, and ends the job with one line that names the rank which is waited for.
+/// The bound on every wait: a thread that looks, a few times within the limit, at what this rank and the host's other
+/// ranks do, and ends the job with one line that names the rank which is waited for.
 ///
-/// The limit counts from the last sign of work of any rank of the host: a collective, phase or step that it entered or left, or
-/// `progress`. It does not count while this process is stopped. A rank that has died ends the job at once.
+/// The limit counts from the last sign of work of any rank of the host: a collective, phase or step that it entered or
+/// left, or `progress`. It does not count while this process is stopped. A rank that has died ends the job at once.
 ///
 /// Entering and leaving a collective are a handful of stores and no clock.
 public enum CollectiveWatchdog {
   private static let milliseconds = Atomic<Int>(600_000)
   private static let started = Atomic<Bool>(false)
-  private static let identity = Mutex<String>("rank 0")
+  private static let rankOfWorld = Atomic<Int>(0)
   /// Where this rank writes what it does: an entry of its own, then one of the board.
   private static let entry = Atomic<UInt>(0)
-  private static let board = Mutex<StatusBoard>(.alone())
+  private static let board = Mutex<StatusBoard>(.alone(unseen: 1))
 
-  /// Seconds for which nothing may happen while a rank waits; 600, or what BYOL_DIST_COLLECTIVE_TIMEOUT says, at the start.
+  /// Seconds for which nothing may happen while a rank waits; 600, or what BYOL_DIST_COLLECTIVE_TIMEOUT says, at the
+  /// start.
   public static var limit: Double {
     get { Double(milliseconds.load(ordering: .relaxed)) / 1000 }
     set { milliseconds.store(max(1, Int(min(newValue, 1e9) * 1000)), ordering: .relaxed) }
   }
 
-  /// Says where the program is, for the line that a watchdog prints. Costs a few stores. On the thread that talks to other
-  /// ranks.
+  /// Says where the program is, for the line that a watchdog prints. Costs a few stores. On the thread that talks to
+  /// other ranks.
   /// - Parameters:
   ///   - phase: such as "backward" or "checkpoint"; a literal of at most 56 bytes.
   ///   - step: the step that runs, from 0; nil keeps the last.
@@ -35,8 +36,8 @@ public enum CollectiveWatchdog {
     own.note(phase, step: step)
   }
 
-  /// Says that this rank gets on while the others may be waiting for it: an iteration of a solver, a block of rows, a piece of a
-  /// file. On any thread; costs a load and a store.
+  /// Says that this rank gets on while the others may be waiting for it: an iteration of a solver, a block of rows, a
+  /// piece of a file. On any thread; costs a load and a store.
   public static func progress() { ProgressCount.advance() }
 
   /// Where the program is, as it was last noted: "step 12, backward".
@@ -45,8 +46,15 @@ public enum CollectiveWatchdog {
   @inline(__always)
   static func begin(_ operation: CollectiveOperation, count: Int) { own.begin(operation, count: count) }
 
+  /// A rank that was stopped while the others ended the job may find all that they have sent it: it goes no further.
   @inline(__always)
-  static func end() { own.end() }
+  static func end() {
+    let own = own
+    own.end()
+    if let status = own.endStatus { _exit(status) }
+  }
+
+  private static var rank: Int { rankOfWorld.load(ordering: .relaxed) }
 
   private static var own: RankEntry {
     if let entry = RankEntry(bitPattern: entry.load(ordering: .relaxed)) { return entry }
@@ -56,9 +64,9 @@ public enum CollectiveWatchdog {
   }
 
   /// Starts the thread, once a process.
-  /// - Parameter identity: of this rank: "rank 3 on node2".
-  static func start(identity: String) {
-    self.identity.withLock { $0 = identity }
+  /// - Parameter rank: this one, of the world.
+  static func start(rank: Int) {
+    rankOfWorld.store(rank, ordering: .relaxed)
     guard !started.exchange(true, ordering: .relaxed) else { return }
     let thread = Thread { watch() }
     thread.name = "watchdog"
@@ -91,7 +99,7 @@ public enum CollectiveWatchdog {
       let slept = sleep(asked)
       let board = board.withLock { $0 }
       board.entries[board.own].beat(progress: ProgressCount.value)
-      if let status = board.endedStatus { _exit(status) }
+      if let status = board.entries[board.own].endStatus { _exit(status) }
       let finding = detector.look(
         board.entries.map(\.signs), own: board.own, slept: slept, asked: asked, limit: limit)
       switch finding {
@@ -101,13 +109,17 @@ public enum CollectiveWatchdog {
         if let line = deaths(among: places, board, detector, limit) { endJob(line, status: 1) }
       case .stalled:
         let report = report(board, detector, limit)
-        // The host of a rank that is stuck knows more of it, and speaks first.
-        if !report.culprits.isEmpty || board.elsewhere == 0 || stalled > max(1, limit / 10) {
-          endJob(line(report, board, detector), status: 1)
-        }
+        if stalled >= patience(report, board, limit) { endJob(line(report, board, detector), status: 1) }
         stalled += asked
       }
     }
+  }
+
+  /// Seconds for which a rank that could say more may speak first.
+  private static func patience(_ report: StallReport, _ board: StatusBoard, _ limit: Double) -> Double {
+    // Ranks that do not see each other would all say the same.
+    if board.unseenHere > 0 { return 0.5 * Double(min(rank, 4)) }
+    return report.culprits.isEmpty && board.elsewhere > 0 ? max(1, limit / 10) : 0
   }
 
   /// - Returns: seconds that it took.
@@ -147,10 +159,7 @@ public enum CollectiveWatchdog {
     let entry = board.entries[place]
     let (signs, operation) = (entry.signs, entry.operation)
     let condition = place == board.own ? .alive : entry.process.condition
-    guard signs.life != .leaving else {
-      return condition == .dead ? .left : .waiting(.finish, count: 0)
-    }
-    if condition == .dead { return .dead }
+    if condition == .dead { return signs.life == .leaving ? .left : .dead }
     let silence = detector.secondsWithoutBeat(place)
     if silence > max(StallDetector.silence, limit / 2) { return .stopped(silence, condition) }
     if signs.isWaiting, let operation { return .waiting(operation.kind, count: operation.count) }
@@ -162,15 +171,15 @@ public enum CollectiveWatchdog {
     guard board.unseenHere > 0 else { return report.line(waited: waited) }
     // The ranks of this host are kept from each other's memory.
     let operation = board.entries[board.own].operation
-    return "\(identity.withLock { $0 }): \(place): \(operation?.kind.description ?? "collective") of "
-      + "\(operation?.count ?? 0) elements has waited \(secondsText(waited)) for the other ranks; a rank is stuck, gone or much "
-      + "slower (limit: BYOL_DIST_COLLECTIVE_TIMEOUT)"
+    return "rank \(rank) on \(Communicator.host): \(place): \(operation?.kind.description ?? "collective") of "
+      + "\(operation?.count ?? 0) elements has waited \(secondsText(waited)) for the other ranks; "
+      + "a rank is stuck, gone or much slower (limit: BYOL_DIST_COLLECTIVE_TIMEOUT)"
   }
 
   // MARK: The end of the job
 
-  /// Prints one line and ends the job on every rank, also when MPI itself is what hangs. Where a rank of this host already does
-  /// that, the line is left out.
+  /// Prints one line and ends the job on every rank, also when MPI itself is what hangs. Where a rank of this host
+  /// already does that, the line is left out.
   static func endJob(_ line: String, status: Int32, isPermanent: Bool = false) -> Never {
     let board = board.withLock { $0 }
     guard board.claimEnd(status: status) else {
@@ -194,7 +203,7 @@ public enum CollectiveWatchdog {
     MPI_Initialized(&running)
     MPI_Finalized(&over)
     let abortsMPI = running != 0 && over == 0
-    board.publishEnd()
+    board.publishEnd(status: status)
     if abortsMPI { MPI_Abort(cmpi_comm_world(), status) }
     _exit(status)
   }

@@ -87,7 +87,7 @@ public final class Communicator: @unchecked Sendable {
 
   private static func join(_ launch: Launch) throws -> Communicator {
     for (name, value) in Launch.openMPIDefaults { setenv(name, value, 0) }
-    CollectiveWatchdog.start(identity: "rank \(launch.rank) on \(host)")
+    CollectiveWatchdog.start(rank: launch.rank)
     var provided: Int32 = 0
     CollectiveWatchdog.begin(.start, count: 0)
     let status = MPI_Init_thread(nil, nil, cmpi_thread_serialized(), &provided)

@@ -54,8 +54,8 @@ package struct Launch {
 
   /// Leaves the exit status where `launch/run` looks for it: "75", "1 permanent" or "aborted 1".
   ///
-  /// The file is not created: where it is absent, `launch/run` waits on another host and needs the processes' own status. So
-  /// a path that leads nowhere is no mistake.
+  /// The file is not created: where it is absent, `launch/run` waits on another host and needs the processes' own
+  /// status. So a path that leads nowhere is no mistake.
   /// - Returns: whether the status is there.
   @discardableResult
   func leave(status: Int32, isPermanent: Bool, mark: String = "") -> Bool {
@@ -76,5 +76,5 @@ package struct EnvironmentError: StatusError, Equatable, CustomStringConvertible
 
   package var exitStatus: Int32 { 2 }
   package var isPermanent: Bool { true }
-  package var description: String { "\(name)='\(value)' should be \(expects)" }
+  package var description: String { "\(name)=\(value.debugDescription) should be \(expects)" }
 }

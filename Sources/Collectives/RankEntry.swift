@@ -1,30 +1,8 @@
 internal import CMPI
 
-/// What a rank shows of itself to the watchdogs of its host's ranks: numbers of 64 bits in memory that they share, each written
-/// by that rank alone.
+/// What a rank shows of itself to the watchdogs of its host's ranks: numbers of 64 bits in memory that they share,
+/// written by that rank alone, but for the word that ends it.
 struct RankEntry {
-  /// Whether a rank takes part in collectives.
-  enum Life: UInt64 {
-    /// The memory is zeros still.
-    case absent
-    case running
-    /// On its way out by itself: its process may be gone at any time.
-    case leaving
-  }
-
-  /// What changes all the time, without what is only read for a report.
-  struct Signs: Equatable {
-    var life = Life.absent
-    /// Moved on by the rank's watchdog, whatever the rank does: a process that is stopped does not move it.
-    var beat: UInt64 = 0
-    /// Differs whenever the rank has entered or left a collective, a phase or a step, or has said that it makes progress.
-    var work: UInt64 = 0
-    /// Odd in a collective.
-    var generation: UInt64 = 0
-
-    var isWaiting: Bool { generation % 2 == 1 }
-  }
-
   /// Its place in an array of numbers; what every step writes is in a cache line of its own.
   private enum Word {
     static let process = 0
@@ -33,6 +11,8 @@ struct RankEntry {
     static let life = 3
     static let beat = 4
     static let progress = 5
+    /// 0, or the status to exit with and a bit above it: another rank has ended the job.
+    static let ended = 6
     static let generation = 8
     /// The operation in the upper 8 bits, its count of elements below.
     static let operation = 9
@@ -68,7 +48,7 @@ struct RankEntry {
     store(UInt64(process.number), Word.process)
     store(process.startTime, Word.startTime)
     store(UInt64(rank), Word.rank)
-    store(Life.running.rawValue, Word.life)
+    store(RankSigns.Life.running.rawValue, Word.life)
   }
 
   /// Takes over what another entry of the same rank says of its work.
@@ -76,7 +56,7 @@ struct RankEntry {
     for word in Word.generation..<Word.end { store(other.load(word), word) }
   }
 
-  func leave() { store(Life.leaving.rawValue, Word.life) }
+  func leave() { store(RankSigns.Life.leaving.rawValue, Word.life) }
 
   func beat(progress: UInt64) {
     store(progress, Word.progress)
@@ -112,10 +92,25 @@ struct RankEntry {
 
   // MARK: By all
 
-  var signs: Signs {
+  /// Tells the rank that the job has ended.
+  func end(status: Int32) { store(Self.encoded(status), Word.ended) }
+
+  /// The status of the job, once it has ended.
+  @inline(__always)
+  var endStatus: Int32? {
+    let word = load(Word.ended)
+    return word == 0 ? nil : Self.decoded(word)
+  }
+
+  static func encoded(_ status: Int32) -> UInt64 { UInt64(UInt32(bitPattern: status)) | 1 << 32 }
+  static func decoded(_ word: UInt64) -> Int32? {
+    word == 0 ? nil : Int32(bitPattern: UInt32(truncatingIfNeeded: word))
+  }
+
+  var signs: RankSigns {
     let generation = load(Word.generation)
-    return Signs(
-      life: Life(rawValue: load(Word.life)) ?? .absent, beat: load(Word.beat),
+    return RankSigns(
+      life: RankSigns.Life(rawValue: load(Word.life)) ?? .absent, beat: load(Word.beat),
       work: generation &+ load(Word.notes) &+ load(Word.progress), generation: generation)
   }
 

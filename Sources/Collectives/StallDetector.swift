@@ -1,7 +1,7 @@
-/// Tells from the signs of the host's ranks, looked at again and again, whether this rank waits in vain.
+/// Decides by the signs of the host's ranks, looked at again and again, whether this rank waits in vain.
 ///
-/// Times are seconds during which this process itself ran: while it was stopped, or the machine slept, it saw nothing and
-/// concludes nothing.
+/// Times are seconds during which this process itself ran: while it was stopped, or the machine slept, it saw nothing
+/// and concludes nothing.
 package struct StallDetector {
   package enum Finding: Equatable {
     case nothing
@@ -12,7 +12,7 @@ package struct StallDetector {
   }
 
   private struct Seen {
-    var signs: RankEntry.Signs
+    var signs: RankSigns
     var beatAt: Double
     var workAt: Double
   }
@@ -20,7 +20,7 @@ package struct StallDetector {
   private var clock = 0.0
   private var seen: [Seen] = []
   /// Some beats long: a rank that has no core for a moment is not meant.
-  static let silence = 0.45
+  package static let silence = 0.45
 
   package init() {}
 
@@ -30,8 +30,8 @@ package struct StallDetector {
   ///   - slept: seconds since the last look.
   ///   - asked: seconds that the watchdog meant to sleep; what is far above them it was stopped for.
   ///   - limit: seconds.
-  mutating func look(
-    _ signs: [RankEntry.Signs], own: Int, slept: Double, asked: Double, limit: Double
+  package mutating func look(
+    _ signs: [RankSigns], own: Int, slept: Double, asked: Double, limit: Double
   ) -> Finding {
     clock += min(slept, 2 * asked)
     if seen.count != signs.count { seen = signs.map { Seen(signs: $0, beatAt: clock, workAt: clock) } }
@@ -48,6 +48,6 @@ package struct StallDetector {
     return silent.isEmpty ? .nothing : .silent(silent)
   }
 
-  func secondsWithoutBeat(_ place: Int) -> Double { clock - seen[place].beatAt }
-  func secondsWithoutWork(_ place: Int) -> Double { clock - seen[place].workAt }
+  package func secondsWithoutBeat(_ place: Int) -> Double { clock - seen[place].beatAt }
+  package func secondsWithoutWork(_ place: Int) -> Double { clock - seen[place].workAt }
 }

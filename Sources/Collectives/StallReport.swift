@@ -65,18 +65,28 @@ package struct StallReport {
     let culprits = culprits
     let waiting = ranks.filter(\.isWaiting)
     let bound = "ending the job (limit \(secondsText(limit)): BYOL_DIST_COLLECTIVE_TIMEOUT)"
-    guard !culprits.isEmpty else {
-      return elsewhere > 0
-        ? "\(Self.list(waiting.map(\.rank))) of this host, \(waiting.first?.host ?? ""), \(Self.verb(waiting.count)) alive and "
-          + "\(Self.waits(waiting, for: "a rank of another host")) since \(secondsText(waited)) in "
-          + "\(waiting.first?.place ?? ""); \(bound)"
-        : "\(Self.waits(waiting, for: "each other", places: true)) since \(secondsText(waited)); \(bound)"
-    }
+    guard !culprits.isEmpty else { return "\(mutualWait(waiting, waited: waited)); \(bound)" }
     let named = culprits.prefix(4).map(description).joined(separator: "; ")
     let more = culprits.count > 4 ? "; \(culprits.count - 4) more ranks likewise" : ""
-    let waits = waiting.isEmpty ? "" : "; \(Self.waits(waiting, for: culprits.count == 1 ? "it" : "them"))"
+    let whom = culprits.count == 1 ? "it" : "them"
+    let waits = Self.groups(waiting) { operation, _, _ in operation.place }.enumerated().map { index, group in
+      let wait = index > 0 ? "" : group.ranks.count == 1 ? " waits for \(whom)" : " wait for \(whom)"
+      return "; \(Self.list(group.ranks))\(wait) in \(group.text)"
+    }
     let isDead = culprits.contains { $0.activity == .dead }
-    return "\(named)\(more)\(waits); \(isDead ? "ending the job" : bound)"
+    return "\(named)\(more)\(waits.joined()); \(isDead ? "ending the job" : bound)"
+  }
+
+  /// All ranks that are known of are alive and wait.
+  private func mutualWait(_ waiting: [RankStatus], waited: Double) -> String {
+    let groups = Self.groups(waiting) { operation, count, place in
+      "\(operation.place) of \(count) elements, \(place)"
+    }
+    let places = groups.map { "\(Self.list($0.ranks)) in \($0.text)" }.joined(separator: "; ")
+    guard elsewhere > 0 else { return "the ranks have waited \(secondsText(waited)) for each other: \(places)" }
+    let verb = waiting.count == 1 ? "has" : "have"
+    return "\(Self.list(waiting.map(\.rank))) on \(waiting.first?.host ?? "this host") \(verb) waited "
+      + "\(secondsText(waited)) for a rank of another host, all alive: \(places)"
   }
 
   private func description(_ status: RankStatus) -> String {
@@ -100,25 +110,22 @@ package struct StallReport {
     }
   }
 
-  /// "ranks 0 and 1 wait for it in all-reduce", by operation where they differ.
-  private static func waits(_ ranks: [RankStatus], for whom: String, places: Bool = false) -> String {
+  /// The waiting ranks by what is said of their wait, in the order of the lowest of each.
+  private static func groups(
+    _ waiting: [RankStatus], _ text: (CollectiveOperation, Int, String) -> String
+  ) -> [(text: String, ranks: [Int])] {
     var groups: [(text: String, ranks: [Int])] = []
-    for status in ranks {
+    for status in waiting {
       guard case .waiting(let operation, let count) = status.activity else { continue }
-      let text = places ? "\(operation.place) of \(count) elements, \(status.place)" : operation.place
+      let text = text(operation, count, status.place)
       if let same = groups.firstIndex(where: { $0.text == text }) {
         groups[same].ranks.append(status.rank)
       } else {
         groups.append((text, [status.rank]))
       }
     }
-    return groups.enumerated().map { index, group in
-      let verb = group.ranks.count == 1 ? "waits" : "wait"
-      return index == 0 ? "\(list(group.ranks)) \(verb) for \(whom) in \(group.text)" : "\(list(group.ranks)) in \(group.text)"
-    }.joined(separator: "; ")
+    return groups
   }
-
-  private static func verb(_ count: Int) -> String { count == 1 ? "is" : "are" }
 
   /// "rank 3", "ranks 0, 1 and 4 to 7".
   package static func list(_ ranks: [Int]) -> String {

@@ -1,7 +1,7 @@
 internal import CMPI
 
-/// The entries of the ranks whose work this rank's watchdog can see: those of its host, in memory that they share. Where that
-/// cannot be had, its own alone.
+/// The entries of the ranks whose work this rank's watchdog can see: those of its host, in memory that they share.
+/// Where that cannot be had, its own alone.
 final class StatusBoard: @unchecked Sendable {
   /// By rank of the host.
   let entries: [RankEntry]
@@ -11,11 +11,9 @@ final class StatusBoard: @unchecked Sendable {
   let unseenHere: Int
   let elsewhere: Int
   private let shared: SharedSegments?
-  /// Two numbers of the job's end, in the memory of the host's first rank.
-  private let end: UnsafeMutableRawPointer
+  /// 0, or the status of the job's end as an entry has it; in the memory of the host's first rank.
+  private let claim: UnsafeMutableRawPointer
 
-  private static let claimAt = 0
-  private static let endedAt = 8
   private static let entryAt = 64
   private static let bytes = entryAt + RankEntry.bytes
 
@@ -24,7 +22,7 @@ final class StatusBoard: @unchecked Sendable {
     entries = segments.map { RankEntry(at: $0 + Self.entryAt) }
     self.own = own
     (unseenHere, self.elsewhere) = (unseen, elsewhere)
-    end = segments[0]
+    claim = segments[0]
   }
 
   /// Of a rank that sees itself alone.
@@ -53,21 +51,13 @@ final class StatusBoard: @unchecked Sendable {
 
   /// Makes this rank the one of the host that says why the job ends and ends it.
   /// - Returns: whether it is the first to want that.
-  func claimEnd(status: Int32) -> Bool {
-    cmpi_exchange_if(end + Self.claimAt, 0, Self.encoded(status)) != 0
-  }
-
-  /// Tells the host's other ranks to end too.
-  func publishEnd() { cmpi_store_release(end + Self.endedAt, cmpi_load_acquire(end + Self.claimAt)) }
+  func claimEnd(status: Int32) -> Bool { cmpi_exchange_if(claim, 0, RankEntry.encoded(status)) != 0 }
 
   /// The status with which a rank of the host is ending the job, if one is.
-  var claimedStatus: Int32? { Self.decoded(cmpi_load_acquire(end + Self.claimAt)) }
+  var claimedStatus: Int32? { RankEntry.decoded(cmpi_load_acquire(claim)) }
 
-  /// The status with which a rank of the host has ended the job, its reason printed.
-  var endedStatus: Int32? { Self.decoded(cmpi_load_acquire(end + Self.endedAt)) }
-
-  private static func encoded(_ status: Int32) -> UInt64 { UInt64(UInt32(bitPattern: status)) | 1 << 32 }
-  private static func decoded(_ word: UInt64) -> Int32? {
-    word == 0 ? nil : Int32(bitPattern: UInt32(truncatingIfNeeded: word))
+  /// Tells the host's other ranks, the reason being printed, to end too.
+  func publishEnd(status: Int32) {
+    for (place, entry) in entries.enumerated() where place != own { entry.end(status: status) }
   }
 }

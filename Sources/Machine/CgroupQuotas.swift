@@ -58,7 +58,8 @@ package struct CgroupQuotas {
     return quota / period
   }
 
-  /// The process's control group in the hierarchy of a mount: "0::PATH" of version 2, "N:cpu,cpuacct:PATH" of version 1.
+  /// The process's control group in the hierarchy of a mount: "0::PATH" of version 2, "N:cpu,cpuacct:PATH" of version
+  /// 1.
   private static func path(in groups: String, of mount: Mount) -> String? {
     for line in groups.split(separator: "\n") {
       let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)

@@ -9,14 +9,16 @@ extension Topology {
     var loaded: hwloc_topology_t?
     guard hwloc_topology_init(&loaded) == 0, let topology = loaded else { return [] }
     defer { hwloc_topology_destroy(topology) }
-    guard chwloc_load(topology) == 0 else { return [] }
+    // HWLOC_SYNTHETIC and HWLOC_XMLFILE make hwloc describe another machine.
+    guard chwloc_load(topology) == 0, hwloc_topology_is_thissystem(topology) != 0 else { return [] }
     let count = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE)
     return (0..<max(count, 0)).compactMap { index in
       hwloc_get_obj_by_type(topology, HWLOC_OBJ_CORE, UInt32(index)).map { members($0.pointee.cpuset) }
     }
   }
 
-  /// The PUs that this process's main thread, and threads that it starts, may run on; none where the system does not say.
+  /// The PUs that this process's main thread, and threads that it starts, may run on; none where the system does not
+  /// say.
   static func ownMask() -> Set<Int> {
     // Longer than cpu_set_t, which ends at 1,024 PUs.
     var words = [UInt](repeating: 0, count: 1024)

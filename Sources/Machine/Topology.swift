@@ -8,8 +8,8 @@ public struct Topology: Equatable, Sendable {
     self.cores = cores.filter { !$0.isEmpty }.map { $0.sorted() }
   }
 
-  /// The cores that have a PU in the mask, each by the lowest number of its PUs, which is the same for every process of the
-  /// machine. A PU that the topology does not know counts as a core.
+  /// The cores that have a PU in the mask, each by the lowest number of its PUs, which is the same for every process of
+  /// the machine. A PU that the topology does not know counts as a core.
   public func cores(usableBy mask: Set<Int>) -> Set<Int> {
     var unknown = mask
     var usable: Set<Int> = []
@@ -45,8 +45,8 @@ public struct ProcessPlace: Equatable, Sendable {
   }
 
   /// How many cores each of a host's processes can keep busy when all of them are: a core counts in equal parts for the
-  /// processes that may use it, and a quota, rounded up to whole cores, for the processes of its control group. Below 1 where
-  /// there are more processes than cores.
+  /// processes that may use it, and a quota, rounded up to whole cores, for the processes of its control group. Below 1
+  /// where there are more processes than cores.
   /// - Parameter places: of all processes, each computing.
   public static func shares(_ places: [ProcessPlace]) -> [Double] {
     var users: [Int: Int] = [:]

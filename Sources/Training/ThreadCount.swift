@@ -1,10 +1,11 @@
 import Collectives
 import Machine
 
-/// Threads per rank: what the user said, or the physical cores that the rank may use, shared with the host's other ranks.
+/// Threads per rank: what the user said, or the physical cores that the rank may use, shared with the host's other
+/// ranks.
 public enum ThreadCount {
-  /// The number of threads of every rank: the same on all, the most that all of them have cores for. A rank that mpirun bound
-  /// to cores of its own has those; ranks that may use the same cores share them. Collective.
+  /// The number of threads of every rank: the same on all, as many as every rank has cores for. A rank that mpirun
+  /// bound to cores of its own has those; ranks that may use the same cores share them. Collective.
   /// - Parameter requested: what the user said, the same on all ranks.
   /// - Throws: `CollectiveError`.
   public static func resolve(_ requested: Int?, world: Communicator) throws -> Int {
@@ -13,8 +14,8 @@ public enum ThreadCount {
     return Int(try world.allReduce(Int64(wholeCores(try shares(host)[host.rank])), .min))
   }
 
-  /// Whether so many threads of each of a host's ranks have a physical core each. Collective over the ranks of the host, and
-  /// the same on all of them.
+  /// Whether so many threads of each of a host's ranks have a physical core each. Collective over the ranks of the
+  /// host, and the same on all of them.
   /// - Throws: `CollectiveError`.
   static func hasCores(_ threads: Int, host: Communicator) throws -> Bool {
     try shares(host).allSatisfy { threads <= wholeCores($0) && $0 >= 1 }

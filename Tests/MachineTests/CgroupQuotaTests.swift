@@ -41,11 +41,13 @@ final class CgroupQuotaTests: XCTestCase {
       mounts: "31 23 0:27 /docker/abc /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu",
       files: [
         "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-        "/sys/fs/cgroup/cpu/inner/cpu.cfs_quota_us": "100000\n", "/sys/fs/cgroup/cpu/inner/cpu.cfs_period_us": "100000\n",
+        "/sys/fs/cgroup/cpu/inner/cpu.cfs_quota_us": "100000\n",
+        "/sys/fs/cgroup/cpu/inner/cpu.cfs_period_us": "100000\n",
       ], cores: [2, 1]),
     Case(
       name: "a mount with a blank", cgroup: "0::/j\n",
-      mounts: "30 23 0:26 / /mnt/c\\040g rw - cgroup2 none rw", files: ["/mnt/c g/j/cpu.max": "100000 100000"], cores: [1]),
+      mounts: "30 23 0:26 / /mnt/c\\040g rw - cgroup2 none rw", files: ["/mnt/c g/j/cpu.max": "100000 100000"],
+      cores: [1]),
     Case(
       name: "another controller's version 1", cgroup: "4:cpuset:/x\n",
       mounts: "31 23 0:27 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset",

@@ -37,18 +37,21 @@ final class TopologyTests: XCTestCase {
       name: "more ranks than cores", cores: [[0], [1]], masks: Array(repeating: [0, 1], count: 8),
       shares: Array(repeating: 0.25, count: 8)),
     Case(
-      name: "three ranks share six cores", cores: hybrid, masks: Array(repeating: Set(0...7), count: 3), shares: [2, 2, 2]),
+      name: "three ranks share six cores", cores: hybrid, masks: Array(repeating: Set(0...7), count: 3),
+      shares: [2, 2, 2]),
     Case(
       name: "a quota", cores: four, masks: [[0, 1, 2, 3]], quotas: [[CPUQuota(group: 1, cores: 1.5)]], shares: [2]),
     Case(
       name: "a quota above the mask", cores: four, masks: [[0]], quotas: [[CPUQuota(group: 1, cores: 3)]], shares: [1]),
     Case(
-      name: "a quota below one core", cores: four, masks: [[0, 1]], quotas: [[CPUQuota(group: 1, cores: 0.2)]], shares: [1]),
+      name: "a quota below one core", cores: four, masks: [[0, 1]], quotas: [[CPUQuota(group: 1, cores: 0.2)]],
+      shares: [1]),
     Case(
       name: "a quota that ranks share", cores: four, masks: [[0, 1, 2, 3], [0, 1, 2, 3]],
       quotas: Array(repeating: [CPUQuota(group: 1, cores: 2)], count: 2), shares: [1, 1]),
     Case(
-      name: "quotas of their own below one that they share", cores: siblings, masks: Array(repeating: Set(0...7), count: 2),
+      name: "quotas of their own below one that they share", cores: siblings,
+      masks: Array(repeating: Set(0...7), count: 2),
       quotas: [
         [CPUQuota(group: 1, cores: 1), CPUQuota(group: 9, cores: 3)],
         [CPUQuota(group: 2, cores: 4), CPUQuota(group: 9, cores: 3)],
