@@ -75,12 +75,12 @@ let package = Package(
     .target(name: "CAllocations", path: "Tests/CAllocations"),
     tests("Machine", []),
     tests("Kernels", ["Files"]),
-    tests("Files", []),
+    tests("Files", ["Machine"]),
     tests("Collectives", []),
     tests("Layers", ["NetworkTesting", "Kernels", "Collectives", "Files"]),
     tests("Images", ["Kernels", "Files"]),
     tests("Methods", ["NetworkTesting", "Kernels", "Collectives", "Layers", "Files"]),
-    tests("Evaluation", ["Kernels", "Collectives", "Files"]),
+    tests("Evaluation", ["Machine", "Kernels", "Collectives", "Files"]),
     tests(
       "Training",
       [
