@@ -67,8 +67,8 @@ let package = Package(
     .executableTarget(
       name: "multirank-tests",
       dependencies: [
-        "NetworkTesting", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation", "Studies",
-        "Files", "CAllocations",
+        "NetworkTesting", "Machine", "Kernels", "Collectives", "Layers", "Images", "Methods", "Training", "Evaluation",
+        "Studies", "Files", "CAllocations",
       ],
       path: "Tests/MultiRank", swiftSettings: vector),
     // Counts what a thread allocates.

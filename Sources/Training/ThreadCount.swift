@@ -10,23 +10,30 @@ public enum ThreadCount {
   /// - Throws: `CollectiveError`.
   public static func resolve(_ requested: Int?, world: Communicator) throws -> Int {
     if let requested { return requested }
+    return try resolve(.current(), world: world)
+  }
+
+  /// - Parameter place: the part of the machine that this rank may use.
+  package static func resolve(_ place: ProcessPlace, world: Communicator) throws -> Int {
     let host = try world.splitByHost()
-    return Int(try world.allReduce(Int64(wholeCores(try shares(host)[host.rank])), .min))
+    return Int(try world.allReduce(Int64(wholeCores(try shares(place, host)[host.rank])), .min))
   }
 
   /// Whether so many threads of each of a host's ranks have a physical core each. Collective over the ranks of the
   /// host, and the same on all of them.
   /// - Throws: `CollectiveError`.
-  static func hasCores(_ threads: Int, host: Communicator) throws -> Bool {
-    try shares(host).allSatisfy { threads <= wholeCores($0) && $0 >= 1 }
+  package static func hasCores(
+    _ threads: Int, host: Communicator, place: ProcessPlace = .current()
+  ) throws -> Bool {
+    try shares(place, host).allSatisfy { threads <= wholeCores($0) && $0 >= 1 }
   }
 
   /// Threads for a share of cores; one where there are more ranks than cores.
   package static func wholeCores(_ share: Double) -> Int { max(1, Int(share + 1e-9)) }
 
   /// By rank of the host.
-  private static func shares(_ host: Communicator) throws -> [Double] {
-    ProcessPlace.shares(try host.allGather(encoded(.current())).map { decoded($0) })
+  private static func shares(_ place: ProcessPlace, _ host: Communicator) throws -> [Double] {
+    ProcessPlace.shares(try host.allGather(encoded(place)).map { decoded($0) })
   }
 
   /// Count of cores, the cores, then pairs of a control group and its quota's bits.

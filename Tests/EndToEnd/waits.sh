@@ -165,9 +165,6 @@ case_threads() {
   threads_are "a rank unbound on two cores" 2 taskset -c "$one,$two" "${plain[@]}" --bind-to none -n 1
   threads_are "two ranks on one core" 1 taskset -c "$one" "${plain[@]}" --bind-to none -n 2
   threads_are "four ranks on two cores" 1 taskset -c "$one,$two" "${plain[@]}" --bind-to none -n 4
-  local unequal=("${plain[@]}" --bind-to none -n 1 taskset -c "$one" "$program" train "${own_threads[@]}"
-    --out "$work/run" : --bind-to none -n 1 taskset -c "$one,$two")
-  threads_are "ranks with a different number of cores" 1 "${unequal[@]}"
 }
 
 case_quota() {
