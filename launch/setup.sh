@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-PACKAGES=(libopenmpi-dev openmpi-bin libopenblas-dev libpng-dev zlib1g-dev)
+PACKAGES=(libopenmpi-dev openmpi-bin libopenblas-dev libpng-dev zlib1g-dev libhwloc-dev)
 
 say() { echo "${0##*/}: $*" >&2; }
 
@@ -55,7 +55,7 @@ have_headers() {
   command -v mpirun >/dev/null || return 1
   local compiler
   compiler=$(command -v clang || command -v cc) || return 1
-  printf '#include <%s>\n' mpi/mpi.h cblas.h png.h zlib.h | "$compiler" -E - >/dev/null 2>&1
+  printf '#include <%s>\n' mpi/mpi.h cblas.h png.h zlib.h hwloc.h | "$compiler" -E - >/dev/null 2>&1
 }
 
 # Puts a Swift 6 toolchain first in PATH.

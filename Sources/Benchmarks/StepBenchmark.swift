@@ -43,7 +43,7 @@ public struct StepBenchmark {
   /// - Throws: `UsageError`, `ImageError`, `CollectiveError`.
   public func run(world: Communicator) throws -> Result {
     try world.together { try settings.validate(ranks: world.size) }
-    let threads = ThreadCount.resolve(settings.threads, ranksOnHost: try world.splitByHost().size)
+    let threads = try ThreadCount.resolve(settings.threads, world: world)
     setOpenBLASThreads(threads)
     let step = try TrainingStep(settings, total: warmup + steps, threads: threads, spins: 20_000, world: world)
     let (views, viewSeconds) = try makeViews(world)

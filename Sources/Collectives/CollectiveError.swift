@@ -21,6 +21,17 @@ public enum CollectiveOperation: UInt8, CaseIterable, Sendable, CustomStringConv
     case .waitShared: "wait in shared memory"
     }
   }
+
+  /// The collective itself, in a sentence about a rank that waits in it.
+  package var place: String {
+    switch self {
+    case .waitAllReduce: "all-reduce"
+    case .waitBroadcast: "broadcast"
+    case .waitShared: "the host's shared memory"
+    case .start, .finish: "MPI's \(self)"
+    default: description
+    }
+  }
 }
 
 /// A collective that failed on this rank: the network, MPI, or counts that do not fit. The other ranks may still be

@@ -70,13 +70,16 @@ public final class Communicator: @unchecked Sendable {
   /// Joins the world of ranks that mpirun or srun started; a process started by neither is a world of one.
   /// Calling it again gives the same communicator.
   /// - Throws: `CollectiveError` when MPI cannot start, or when a launcher started several processes that this MPI
-  ///   does not see as one job.
+  ///   does not see as one job; `EnvironmentError`, or `SharedError` on many ranks, for a wrong variable of rank 0's.
   public static func start() throws -> Communicator {
     try world.withLock { world in
       if let world { return world }
       let launch = Launch(environment: ProcessInfo.processInfo.environment)
-      if let limit = launch.timeLimit { CollectiveWatchdog.limit = limit }
+      // A wrong one of any rank's is left alone until rank 0's is known.
+      if let limit = try? launch.timeLimit() { CollectiveWatchdog.limit = limit }
       let communicator = try launch.isJob ? join(launch) : Communicator(handle: nil)
+      try agreeOnLimit(launch, communicator)
+      if launch.isJob { try CollectiveWatchdog.join(communicator) }
       world = communicator
       return communicator
     }
@@ -87,7 +90,7 @@ public final class Communicator: @unchecked Sendable {
 
   private static func join(_ launch: Launch) throws -> Communicator {
     for (name, value) in Launch.openMPIDefaults { setenv(name, value, 0) }
-    CollectiveWatchdog.start(identity: "rank \(launch.rank) on \(host)")
+    CollectiveWatchdog.start(rank: launch.rank)
     var provided: Int32 = 0
     CollectiveWatchdog.begin(.start, count: 0)
     let status = MPI_Init_thread(nil, nil, cmpi_thread_serialized(), &provided)
@@ -106,9 +109,21 @@ public final class Communicator: @unchecked Sendable {
     return communicator
   }
 
+  /// Gives all ranks rank 0's limit: variables seldom reach the ranks of other hosts.
+  private static func agreeOnLimit(_ launch: Launch, _ communicator: Communicator) throws {
+    guard communicator.size > 1 else {
+      if let limit = try launch.timeLimit() { CollectiveWatchdog.limit = limit }
+      return
+    }
+    let own = CollectiveWatchdog.limit
+    let limit = try communicator.together { communicator.rank == 0 ? try launch.timeLimit() ?? own : own }
+    CollectiveWatchdog.limit = try communicator.broadcast([limit], from: 0)[0]
+  }
+
   /// Leaves MPI: no barrier of its own, but MPI waits for messages still under way. Does nothing in a world of one, or
   /// when called again.
   public static func finish() {
+    CollectiveWatchdog.leave()
     var running: Int32 = 0
     var over: Int32 = 0
     MPI_Initialized(&running)
@@ -127,6 +142,7 @@ public final class Communicator: @unchecked Sendable {
   /// - Parameter isPermanent: whether the same job would fail again the same way; `launch/run` then starts it no more.
   public static func finish(status: Int32, isPermanent: Bool = false) -> Never {
     let launch = Launch(environment: ProcessInfo.processInfo.environment)
+    CollectiveWatchdog.leave()
     var told = launch.rank > 0 && launch.statusFile != nil
     if launch.rank == 0, launch.statusFile != nil {
       // Before MPI is left: an mpirun that was told to end the job does not answer any more, and leaving it then hangs.

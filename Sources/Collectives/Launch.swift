@@ -8,8 +8,8 @@ package struct Launch {
   package let rank: Int
   /// Processes that the launcher started, as far as it says.
   package let processes: Int
-  /// BYOL_DIST_COLLECTIVE_TIMEOUT in seconds, if it is a positive number.
-  package let timeLimit: Double?
+  /// BYOL_DIST_COLLECTIVE_TIMEOUT as it is.
+  private let timeLimitText: String?
   /// Where `launch/run` wants the exit status.
   package let statusFile: String?
 
@@ -35,13 +35,27 @@ package struct Launch {
     let byPMI = number("OMPI_COMM_WORLD_RANK", "PMIX_RANK") != nil
     isJob = byPMI || processes > 1
     rank = processRank ?? 0
-    timeLimit = environment["BYOL_DIST_COLLECTIVE_TIMEOUT"].flatMap { Double($0) }.flatMap { $0 > 0 ? $0 : nil }
+    timeLimitText = environment["BYOL_DIST_COLLECTIVE_TIMEOUT"]
     statusFile = isJob ? environment["BYOL_DIST_STATUS_FILE"].flatMap { $0.isEmpty ? nil : $0 } : nil
+  }
+
+  /// BYOL_DIST_COLLECTIVE_TIMEOUT in seconds; nil where it is not set.
+  /// - Throws: `EnvironmentError` for what is no such number.
+  package func timeLimit() throws -> Double? {
+    guard let text = timeLimitText else { return nil }
+    // Double alone also takes hexadecimal digits, "nan" and "inf".
+    let isDecimal = text.allSatisfy { "0123456789.eE+-".contains($0) }
+    guard isDecimal, let seconds = Double(text), (0.1...1e6).contains(seconds) else {
+      throw EnvironmentError(
+        name: "BYOL_DIST_COLLECTIVE_TIMEOUT", value: text, expects: "a number of seconds from 0.1 to 1000000")
+    }
+    return seconds
   }
 
   /// Leaves the exit status where `launch/run` looks for it: "75", "1 permanent" or "aborted 1".
   ///
-  /// The file is not created: where it is absent, `launch/run` waits on another host and needs the processes' own status.
+  /// The file is not created: where it is absent, `launch/run` waits on another host and needs the processes' own
+  /// status. So a path that leads nowhere is no mistake.
   /// - Returns: whether the status is there.
   @discardableResult
   func leave(status: Int32, isPermanent: Bool, mark: String = "") -> Bool {
@@ -52,4 +66,15 @@ package struct Launch {
     let text = Array("\(mark)\(status)\(isPermanent ? " permanent" : "")\n".utf8)
     return write(file, text, text.count) == text.count
   }
+}
+
+/// An environment variable with a value that it cannot have.
+package struct EnvironmentError: StatusError, Equatable, CustomStringConvertible {
+  package let name: String
+  package let value: String
+  package let expects: String
+
+  package var exitStatus: Int32 { 2 }
+  package var isPermanent: Bool { true }
+  package var description: String { "\(name)=\(value.debugDescription) should be \(expects)" }
 }

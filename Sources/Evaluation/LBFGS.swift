@@ -1,3 +1,5 @@
+import Collectives
+
 /// Limited-memory BFGS with a backtracking line search that also asks for curvature (Nocedal & Wright 2006, algorithms
 /// 7.4 and 7.5; weak Wolfe conditions by bisection). Near the optimum the decrease drowns in the value's own rounding, and the
 /// slope tells it (the approximate Wolfe conditions of Hager & Zhang 2005, eq. 4.1).
@@ -49,6 +51,7 @@ struct LBFGS {
     var gradient = [Double](repeating: 0, count: point.count)
     var best: (point: [Double], value: Double, gradient: [Double])?
     for _ in 0..<40 {
+      CollectiveWatchdog.progress()
       let trial = zip(point, direction).map { $0 + length * $1 }
       let there = evaluate(trial, &gradient)
       let slopeThere = dot(gradient, direction)

@@ -1,4 +1,5 @@
 import COpenBLAS
+import Collectives
 import Foundation
 
 /// The weighted k-nearest-neighbours classifier of instance discrimination (Wu et al. 2018, section 3.4): the features of
@@ -39,6 +40,7 @@ public enum NearestNeighbours {
     var cosines = [Float](repeating: 0, count: block * bank)
     var right = 0
     for start in stride(from: 0, to: split.judged.count, by: block) {
+      CollectiveWatchdog.progress()
       let rows = min(block, split.judged.count - start)
       queries.withUnsafeBufferPointer { queries in
         cblas_sgemm(

@@ -1,4 +1,5 @@
 import Foundation
+import Machine
 
 /// An open file descriptor whose calls throw, go on after interruptions and finish short reads and writes.
 public final class OpenFile: @unchecked Sendable {
@@ -45,6 +46,7 @@ public final class OpenFile: @unchecked Sendable {
         throw FileError(path, "ends before byte \(offset + target.count), up to which it should be read")
       }
       done += got
+      ProgressCount.advance()
     }
   }
 
@@ -58,6 +60,7 @@ public final class OpenFile: @unchecked Sendable {
         throw FileError(path, cannot: "write", code: errno)
       }
       done += put
+      ProgressCount.advance()
     }
   }
 

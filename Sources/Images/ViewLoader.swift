@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Machine
 
 /// Makes the views of coming steps on background threads while the network works on the present one.
 ///
@@ -167,6 +168,7 @@ public final class ViewLoader: @unchecked Sendable {
   private func fill(_ slot: Slot, _ work: Work, _ scratch: ViewScratch) throws {
     let epoch = work.step / sampler.stepsPerEpoch
     for image in work.images {
+      ProgressCount.advance()
       let sample = slot.indices[image]
       try dataset.copyImage(sample, into: scratch.source)
       for view in 0..<2 {

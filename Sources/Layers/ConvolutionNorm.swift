@@ -1,3 +1,4 @@
+import Collectives
 import Kernels
 
 /// A convolution without bias and the normalisation behind it: the unit that residual networks are made of.
@@ -65,6 +66,7 @@ package final class ConvolutionNorm {
   /// the input is normalised before and each piece of the output is summed up after, while the caches have it. Other
   /// ranks are waited for by what follows: `normalize`, or another unit that takes this one as its input.
   package func forward(_ input: UnitInput, images: Int, weights: Weights) throws {
+    CollectiveWatchdog.progress()
     if case .activation(let unit) = input { try unit.settle(weights) }
     let inUse = context.clock.measure(.convolutionForward) {
       standardization?.standardize(weights.value(filter))
@@ -219,6 +221,7 @@ package final class ConvolutionNorm {
     inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool, images: Int, weights: Weights, taker: GradientTaker?
   ) throws {
     precondition(pool == nil, "a stem's input needs no gradient")
+    CollectiveWatchdog.progress()
     try context.clock.measure(.norm) { try norm.settleGradient() }
     let deals = convolution.dealsInputGradient
     let pieces = Pieces(images: images, size: deals ? convolution.inputGradientPiece : convolution.cachedImages)

@@ -24,6 +24,7 @@ public enum FeatureExtraction {
       // An image that one rank cannot read ends the probe on all; a pass in evaluation phase does not communicate.
       try communicator.together {
         for at in stride(from: share.lowerBound, to: share.upperBound, by: chunk) {
+          CollectiveWatchdog.progress()
           let samples = at..<min(at + chunk, share.upperBound)
           try evaluationImages(dataset, samples: samples, imageSize: imageSize, into: pixels.pointer, scratch: scratch)
           let features = try method.features(of: pixels.pointer, images: samples.count)

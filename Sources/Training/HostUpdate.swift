@@ -82,7 +82,7 @@ package final class HostUpdate {
     (self.memory, self.method, self.optimizer) = (memory, method, optimizer)
     clock = method.context.clock
     addsGradients = host.size == world.size
-    updatesWhileWaiting = ThreadCount.hasCores(method.context.team.threads, ranksOnHost: host.size)
+    updatesWhileWaiting = try ThreadCount.hasCores(method.context.team.threads, host: host)
     targetShare =
       switch (method.target, placement) {
       case (nil, _): .nobody

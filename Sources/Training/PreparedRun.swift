@@ -17,7 +17,6 @@ package struct PreparedRun {
   /// `DatasetSplits.digest` of the images, on all ranks.
   let dataDigest: String
   let ranks: Int
-  let ranksOnHost: Int
   let totalSteps: Int
   /// Of this rank.
   let threads: Int
@@ -31,12 +30,11 @@ package struct PreparedRun {
     let asked = request.configuration
     ranks = world.size
     try world.together { try request.validate(ranks: world.size) }
-    ranksOnHost = try world.splitByHost().size
     let (splits, digest) = try Self.openData(asked, world)
     (self.splits, dataDigest) = (splits, digest)
     try world.together { try asked.validate(ranks: world.size, samples: splits.train.count) }
     totalSteps = asked.totalSteps(samples: splits.train.count)
-    threads = ThreadCount.resolve(asked.threads, ranksOnHost: ranksOnHost)
+    threads = try ThreadCount.resolve(asked.threads, world: world)
     settings = asked.resolved(
       samples: splits.train.count, side: max(splits.train.height, splits.train.width),
       threads: Int(try world.broadcast([Int64(threads)], from: 0)[0]))

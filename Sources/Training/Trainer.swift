@@ -56,9 +56,9 @@ public final class Trainer {
     sampler = try ShardedSampler(
       count: run.splits.train.count, batch: settings.batch, rank: world.rank, ranks: world.size,
       shuffle: settings.shuffle.isOn, seed: settings.seed)
-    let crowded = run.ranksOnHost * run.threads > ProcessInfo.processInfo.processorCount
+    let hasCores = try ThreadCount.hasCores(run.threads, host: try world.splitByHost())
     trainingStep = try TrainingStep(
-      settings, total: run.totalSteps, threads: run.threads, spins: crowded ? 100 : 20_000, world: world)
+      settings, total: run.totalSteps, threads: run.threads, spins: hasCores ? 20_000 : 100, world: world)
     (record, start) = try Self.openRecord(run, world: world, show: show)
   }
 

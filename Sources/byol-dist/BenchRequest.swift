@@ -74,8 +74,8 @@ package struct BenchRequest: Equatable, Sendable {
         ? CollectivesBenchmark.json(rows, ranks: world.size).description
         : CollectivesBenchmark.text(rows, ranks: world.size)
     case .kernels:
+      let threads = try ThreadCount.resolve(settings.threads, world: world)
       guard world.rank == 0 else { return "" }
-      let threads = ThreadCount.resolve(settings.threads, ranksOnHost: world.size)
       let benchmark = KernelsBenchmark(settings, images: 2 * settings.batch / world.size, threads: threads)
       if json {
         var rows: [JSON] = []

@@ -30,11 +30,12 @@ extension LaunchPlace {
       && !arguments.contains { ["--help", "-h", "--version", "--list", "--print"].contains($0) }
   }
 
-  /// Without `--threads`, which may be as the rank's host has cores.
+  /// Without the number of `--threads`, which may be as the rank's host has cores.
   private static func comparable(_ arguments: [String]) -> [String] {
-    var left = arguments.filter { !$0.hasPrefix("--threads=") }
-    if let place = left.firstIndex(of: "--threads") { left.removeSubrange(place..<min(place + 2, left.count)) }
-    return left
+    arguments.indices.map { index in
+      if arguments[index].hasPrefix("--threads=") { return "--threads" }
+      return index > 0 && arguments[index - 1] == "--threads" ? "" : arguments[index]
+    }
   }
 
   /// What is left of two lists without what they begin and end with alike.

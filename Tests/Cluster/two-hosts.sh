@@ -81,6 +81,6 @@ ip -n "$two" link set eth0 down
 status=0
 wait "$pid" || status=$?
 echo "status $status" >>"$work/out"
-check "hosts: a pulled cable ends the job with the reason" "$work/out" "all-reduce of 1 elements has waited" \
+check "hosts: a pulled cable ends the job with the reason" "$work/out" "for a rank of another host, all alive" \
   "ending mpirun" "status 1"
 closing_line

@@ -8,7 +8,7 @@ final class LaunchTests: XCTestCase {
     XCTAssertFalse(launch.isJob)
     XCTAssertEqual(launch.rank, 0)
     XCTAssertEqual(launch.processes, 1)
-    XCTAssertNil(launch.timeLimit)
+    XCTAssertNil(try launch.timeLimit())
     XCTAssertNil(launch.statusFile)
   }
 
@@ -31,9 +31,26 @@ final class LaunchTests: XCTestCase {
     XCTAssertEqual(launch.processes, 4)
   }
 
-  func testTheTimeLimitIsAPositiveNumberOfSeconds() {
-    for (text, limit) in [("12.5", 12.5), ("0", nil), ("-3", nil), ("soon", nil), ("", nil)] as [(String, Double?)] {
-      XCTAssertEqual(Launch(environment: ["BYOL_DIST_COLLECTIVE_TIMEOUT": text]).timeLimit, limit, text)
+  func testTheTimeLimitIsANumberOfSecondsOrAMistake() throws {
+    func limit(_ text: String) throws -> Double? {
+      try Launch(environment: ["BYOL_DIST_COLLECTIVE_TIMEOUT": text]).timeLimit()
+    }
+    for (text, seconds) in [("12.5", 12.5), ("0.1", 0.1), ("1e3", 1000), ("1000000", 1e6), (".5", 0.5)] {
+      XCTAssertEqual(try limit(text), seconds, text)
+    }
+    let mistakes = [
+      "", " ", "4s", "0", "-1", "-0.5", "nan", "NaN", "inf", "-inf", "infinity", "1e400", " 5", "5 ", "5\n", "0x10",
+      "0x1p3",
+      "0.01", "1e7", "1,5", "1e", "soon", "\u{0665}", "5\u{301}",
+    ]
+    for text in mistakes {
+      XCTAssertThrowsError(try limit(text), text) { error in
+        XCTAssertEqual(
+          "\(error)",
+          "BYOL_DIST_COLLECTIVE_TIMEOUT=\(text.debugDescription) should be a number of seconds from 0.1 to 1000000")
+        XCTAssertEqual("\(error)".split(whereSeparator: \.isNewline).count, 1)
+        XCTAssertEqual((error as? any StatusError)?.exitStatus, 2)
+      }
     }
   }
 

@@ -7,26 +7,14 @@ import NetworkTesting
 enum Child {
   /// Runs one of the bad jobs in this process, a rank of it.
   static func serve(_ arguments: [String], _ world: Communicator) throws -> Int32 {
+    if try WaitChild.serve(arguments, world) {
+      Communicator.finish()
+      return 0
+    }
     switch arguments.first {
-    case "absent":
-      CollectiveWatchdog.limit = 1
-      CollectiveWatchdog.note("backward", step: 7)
-      if world.rank == 1 { sleep(300) }
-      _ = try world.allReduce(Float(1), .sum)
-    case "absent-pending":
-      CollectiveWatchdog.limit = 1
-      if world.rank == 1 { sleep(300) }
-      var values = [Float](repeating: 1, count: 5)
-      try values.withUnsafeMutableBufferPointer { try world.startAllReduce($0, .sum).wait() }
-    case "absent-by-default":
-      if world.rank == 0 { sleep(300) }
-      try world.barrier()
     case "abort":
       CollectiveWatchdog.note("loading", step: 0)
       if world.rank == 1 { world.abort(reason: "the disk is full", status: 3) }
-      try world.barrier()
-    case "died":
-      if world.rank == 1 { _exit(9) }
       try world.barrier()
     case "sum":
       var values = roughFloats(100_003, rank: world.rank)
@@ -81,35 +69,11 @@ enum Child {
 
 var childCases: [MultiRankCase] {
   [
-    MultiRankCase(name: "endings: a rank that never comes ends the job with the reason", ranks: .only([1])) { _ in
-      let result = try Child.launch(ranks: 2, ["absent"])
-      try expectEqual(result.status, 1, "mpirun's status (\(result.output))")
-      let lines = Child.lines(result)
-      try expectEqual(lines.count, 1, "lines that say why (\(result.output))")
-      for part in ["rank 0 on \(Communicator.host)", "step 7, backward", "all-reduce of 1 elements"] {
-        try expect(lines[0].contains(part), "'\(lines[0])' lacks '\(part)'")
-      }
-    },
-    MultiRankCase(name: "endings: a wait for a non-blocking one is bounded too", ranks: .only([1])) { _ in
-      let result = try Child.launch(ranks: 3, ["absent-pending"])
-      try expectEqual(result.status, 1, "mpirun's status (\(result.output))")
-      try expect(result.output.contains("wait for all-reduce of 5 elements"), result.output)
-    },
     MultiRankCase(name: "endings: an abort names rank and host and gives its status", ranks: .only([1])) { _ in
       let result = try Child.launch(ranks: 3, ["abort"])
       try expectEqual(result.status, 3, "mpirun's status (\(result.output))")
       try expectEqual(
         Child.lines(result), ["byol-dist: rank 1 on \(Communicator.host): step 0, loading: the disk is full"])
-    },
-    MultiRankCase(name: "endings: a rank that dies ends the job", ranks: .only([1])) { _ in
-      let result = try Child.launch(ranks: 2, ["died"])
-      try expectEqual(result.status, 9, "mpirun's status (\(result.output))")
-    },
-    MultiRankCase(name: "endings: the environment sets the bound", ranks: .only([1])) { _ in
-      let result = try Child.launch(
-        ranks: 2, ["absent-by-default"], environment: ["BYOL_DIST_COLLECTIVE_TIMEOUT": "1.5"])
-      try expectEqual(result.status, 1, "mpirun's status (\(result.output))")
-      try expect(result.output.contains("before the first step: barrier of 0 elements"), result.output)
     },
     MultiRankCase(name: "collectives: two runs of a job sum to the same bits", ranks: .only([1])) { _ in
       let first = try Child.launch(ranks: 3, ["sum"])
