@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$REPOSITORY/launch/cores.sh"
 PACKAGES=(libopenmpi-dev openmpi-bin libopenblas-dev libpng-dev zlib1g-dev libhwloc-dev)
 
 say() { echo "${0##*/}: $*" >&2; }
@@ -85,14 +86,6 @@ quietly() {
   [ "$status" = 0 ] || cat "$log" >&2
   rm -f "$log"
   return "$status"
-}
-
-# Physical cores that this process may use.
-physical_cores() {
-  local cores usable
-  usable=$(nproc)
-  cores=$(lscpu -p=Core,Socket 2>/dev/null | grep -v '^#' | sort -u | wc -l) || true
-  if [ "${cores:-0}" -ge 1 ] && [ "$cores" -lt "$usable" ]; then echo "$cores"; else echo "$usable"; fi
 }
 
 # Flags without which mpirun refuses or is noisy, in MPIRUN.

@@ -187,12 +187,14 @@ public enum CollectiveWatchdog {
       Foundation.sleep(10)
       _exit(board.claimedStatus ?? status)
     }
-    // One write, so that the lines of several ranks do not mix.
-    let bytes = Array("byol-dist: \(line)\n".utf8)
-    _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
-    // So that launch/run does not wait for an mpirun that waits for a lost host.
-    Launch(environment: ProcessInfo.processInfo.environment)
-      .leave(status: status, isPermanent: isPermanent, mark: "aborted ")
+    let text = "byol-dist: \(line)\n"
+    let isTold = Launch(environment: ProcessInfo.processInfo.environment)
+      .leave(status: status, isPermanent: isPermanent, mark: "aborted ", line: text)
+    if !isTold {
+      // One write, so that the lines of several ranks do not mix.
+      let bytes = Array(text.utf8)
+      _ = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    }
     let lastResort = Thread {
       Foundation.sleep(10)
       _exit(status)

@@ -54,16 +54,18 @@ package struct Launch {
 
   /// Leaves the exit status where `launch/run` looks for it: "75", "1 permanent" or "aborted 1".
   ///
-  /// The file is not created: where it is absent, `launch/run` waits on another host and needs the processes' own
-  /// status. So a path that leads nowhere is no mistake.
-  /// - Returns: whether the status is there.
+  /// The file is not created: where it is absent, `launch/run` waits on another host and needs the processes' own status.
+  /// - Parameters:
+  ///   - mark: before the status.
+  ///   - line: for the user, which `launch/run` prints: an mpirun that ends a job passes nothing on.
+  /// - Returns: whether all is there.
   @discardableResult
-  func leave(status: Int32, isPermanent: Bool, mark: String = "") -> Bool {
+  func leave(status: Int32, isPermanent: Bool, mark: String = "", line: String = "") -> Bool {
     guard let statusFile else { return false }
     let file = open(statusFile, O_WRONLY | O_TRUNC)
     guard file >= 0 else { return false }
     defer { close(file) }
-    let text = Array("\(mark)\(status)\(isPermanent ? " permanent" : "")\n".utf8)
+    let text = Array("\(mark)\(status)\(isPermanent ? " permanent" : "")\n\(line)".utf8)
     return write(file, text, text.count) == text.count
   }
 }
@@ -73,6 +75,10 @@ package struct EnvironmentError: StatusError, Equatable, CustomStringConvertible
   package let name: String
   package let value: String
   package let expects: String
+
+  package init(name: String, value: String, expects: String) {
+    (self.name, self.value, self.expects) = (name, value, expects)
+  }
 
   package var exitStatus: Int32 { 2 }
   package var isPermanent: Bool { true }

@@ -1,7 +1,8 @@
 import Foundation
 import Synchronization
 
-/// The signals that ask a run to end after a complete checkpoint: TERM and USR1 (batch systems), INT (Ctrl-C).
+/// The signals that ask a run to end after a complete checkpoint: TERM, USR1 and USR2 (batch systems), XCPU (a limit of CPU
+/// time), INT (Ctrl-C), and HUP (a terminal that goes), unless that is ignored already, as under `nohup`.
 ///
 /// This only notes the wish; the ranks agree on the step at which they stop by carrying it on a collective. A second
 /// INT ends the process at once.
@@ -10,7 +11,13 @@ public enum StopSignals {
   private static let first = Atomic<Int32>(0)
   private static let interrupts = Atomic<Int32>(0)
 
-  /// Installs the handlers; after `MPI_Init`, which may install its own. Also ignores PIPE: a closed pipe behind the
+  private static let names: [(number: Int32, name: String)] = [
+    (SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1"), (SIGUSR2, "SIGUSR2"), (SIGXCPU, "SIGXCPU"), (SIGINT, "SIGINT"),
+    (SIGHUP, "SIGHUP"),
+  ]
+
+  /// Installs the handlers: before anything else, so that no signal is lost or deadly, and again after `MPI_Init`, which may
+  /// install its own. Also ignores PIPE: a closed pipe behind the
   /// output (`| head`) must not kill a run, the writes to it fail and are not missed.
   public static func install() {
     // Reading both here makes sure that they are initialised, so that the handler only loads and stores.
@@ -20,7 +27,7 @@ public enum StopSignals {
     action.sa_flags = SA_RESTART
     sigemptyset(&action.sa_mask)
     action.__sigaction_handler.sa_handler = { signal in StopSignals.note(signal) }
-    for signal in [SIGTERM, SIGUSR1, SIGINT] { sigaction(signal, &action, nil) }
+    for (number, _) in names where number != SIGHUP || !isIgnored(SIGHUP) { sigaction(number, &action, nil) }
     Foundation.signal(SIGPIPE, SIG_IGN)
   }
 
@@ -32,12 +39,13 @@ public enum StopSignals {
 
   /// `SIGTERM` and the like.
   public static func name(_ signal: Int32) -> String {
-    switch signal {
-    case SIGTERM: "SIGTERM"
-    case SIGUSR1: "SIGUSR1"
-    case SIGINT: "SIGINT"
-    default: "signal \(signal)"
-    }
+    names.first { $0.number == signal }?.name ?? "signal \(signal)"
+  }
+
+  private static func isIgnored(_ signal: Int32) -> Bool {
+    var action = sigaction()
+    sigaction(signal, nil, &action)
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
   }
 
   /// The handler: async-signal-safe calls alone.

@@ -1,4 +1,5 @@
 import Collectives
+import Foundation
 import Machine
 
 /// Threads per rank: what the user said, or the physical cores that the rank may use, shared with the host's other
@@ -6,12 +7,27 @@ import Machine
 public enum ThreadCount {
   /// The number of threads of every rank: the same on all, as many as every rank has cores for. A rank that mpirun
   /// bound to cores of its own has those; ranks that may use the same cores share them. Collective.
-  /// - Parameter requested: what the user said, the same on all ranks.
-  /// - Throws: `CollectiveError`.
+  /// - Parameter requested: what the user said, on all ranks or on none.
+  /// - Throws: `CollectiveError`; `SharedError` for a wrong BYOL_DIST_THREADS.
   public static func resolve(_ requested: Int?, world: Communicator) throws -> Int {
     if let requested { return requested }
-    return try resolve(.current(), world: world)
+    // What `launch/run` has planned for the whole job, as rank 0 has it.
+    let planned: Int? = try world.together { try Self.planned(ProcessInfo.processInfo.environment) }
+    let common = try world.broadcast([Int64(planned ?? 0)], from: 0)[0]
+    return common > 0 ? Int(common) : try resolve(.current(), world: world)
   }
+
+  /// BYOL_DIST_THREADS; nil where it is not set.
+  /// - Throws: `EnvironmentError`.
+  package static func planned(_ environment: [String: String]) throws -> Int? {
+    guard let text = environment[variable] else { return nil }
+    guard text.allSatisfy({ ("0"..."9").contains($0) }), let threads = Int(text), (1...1024).contains(threads) else {
+      throw EnvironmentError(name: variable, value: text, expects: "a whole number from 1 to 1024")
+    }
+    return threads
+  }
+
+  private static let variable = "BYOL_DIST_THREADS"
 
   /// - Parameter place: the part of the machine that this rank may use.
   package static func resolve(_ place: ProcessPlace, world: Communicator) throws -> Int {

@@ -24,6 +24,9 @@ extension LaunchPlace {
     }
   }
 
+  /// Whether the arguments ask for training, which stops after a checkpoint when it is told to.
+  static func trains(_ arguments: [String]) -> Bool { runsOnAllRanks(arguments) && arguments.first != "bench" }
+
   private static func runsOnAllRanks(_ arguments: [String]) -> Bool {
     let word = arguments.first.flatMap { $0.hasPrefix("-") ? nil : $0 } ?? "train"
     return ["train", "study", "bench"].contains(word)

@@ -4,6 +4,9 @@ import Foundation
 import Studies
 import Training
 
+let arguments = Array(CommandLine.arguments.dropFirst())
+// A signal that comes while ranks are still starting is noted.
+if LaunchPlace.trains(arguments) { StopSignals.install() }
 let place = LaunchPlace(environment: ProcessInfo.processInfo.environment)
 
 // Read as raw bytes: files in /proc have no size.
@@ -14,7 +17,7 @@ if !missing.isEmpty {
 }
 
 do {
-  switch try place.command(Array(CommandLine.arguments.dropFirst())) {
+  switch try place.command(arguments) {
   case .train(let request): try train(request, on: place)
   case .study(let request): try request.run(on: place)
   case .report(let path): if place.rank == 0 { print(try StudyReport.text(of: path)) }

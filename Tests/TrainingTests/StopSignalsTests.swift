@@ -6,16 +6,24 @@ final class StopSignalsTests: XCTestCase {
   override func setUp() { StopSignals.install() }
   override func tearDown() {
     StopSignals.reset()
-    for number in [SIGTERM, SIGUSR1, SIGINT] { signal(number, SIG_DFL) }
+    for number in [SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGINT, SIGHUP] { signal(number, SIG_DFL) }
   }
 
   func testEachSignalIsNotedAndTheProcessGoesOn() {
-    for number in [SIGTERM, SIGUSR1, SIGINT] {
+    for number in [SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGINT, SIGHUP] {
       StopSignals.reset()
       XCTAssertNil(StopSignals.requested)
       raise(number)
       XCTAssertEqual(StopSignals.requested, number)
     }
+  }
+
+  /// As `nohup` has it.
+  func testAHangUpThatIsIgnoredStaysIgnored() {
+    signal(SIGHUP, SIG_IGN)
+    StopSignals.install()
+    raise(SIGHUP)
+    XCTAssertNil(StopSignals.requested)
   }
 
   func testTheFirstIsTheReason() {
