@@ -13,6 +13,8 @@ import Synchronization
 public enum CollectiveWatchdog {
   private static let milliseconds = Atomic<Int>(600_000)
   private static let started = Atomic<Bool>(false)
+  /// Whether a thread of this process is ending the job.
+  private static let isEnding = Atomic<Bool>(false)
   private static let rankOfWorld = Atomic<Int>(0)
   /// Where this rank writes what it does: an entry of its own, then one of the board.
   private static let entry = Atomic<UInt>(0)
@@ -51,7 +53,7 @@ public enum CollectiveWatchdog {
   static func end() {
     let own = own
     own.end()
-    if let status = own.endStatus { _exit(status) }
+    if let status = own.endStatus { leaveEndedJob(status) }
   }
 
   private static var rank: Int { rankOfWorld.load(ordering: .relaxed) }
@@ -99,7 +101,7 @@ public enum CollectiveWatchdog {
       let slept = sleep(asked)
       let board = board.withLock { $0 }
       board.entries[board.own].beat(progress: ProgressCount.value)
-      if let status = board.entries[board.own].endStatus { _exit(status) }
+      if let status = board.entries[board.own].endStatus { leaveEndedJob(status) }
       let finding = detector.look(
         board.entries.map(\.signs), own: board.own, slept: slept, asked: asked, limit: limit)
       switch finding {
@@ -117,8 +119,8 @@ public enum CollectiveWatchdog {
 
   /// Seconds for which a rank that could say more may speak first.
   private static func patience(_ report: StallReport, _ board: StatusBoard, _ limit: Double) -> Double {
-    // Ranks that do not see each other would all say the same.
-    if board.unseenHere > 0 { return 0.5 * Double(min(rank, 4)) }
+    // Ranks that do not see each other would all say the same; mpirun takes seconds to end the others.
+    if board.unseenHere > 0 { return 3 * Double(min(rank, 4)) }
     return report.culprits.isEmpty && board.elsewhere > 0 ? max(1, limit / 10) : 0
   }
 
@@ -157,8 +159,9 @@ public enum CollectiveWatchdog {
     _ place: Int, _ board: StatusBoard, _ detector: StallDetector, _ limit: Double
   ) -> RankStatus.Activity {
     let entry = board.entries[place]
-    let (signs, operation) = (entry.signs, entry.operation)
+    // A rank says that it leaves before its process goes.
     let condition = place == board.own ? .alive : entry.process.condition
+    let (signs, operation) = (entry.signs, entry.operation)
     if condition == .dead { return signs.life == .leaving ? .left : .dead }
     let silence = detector.secondsWithoutBeat(place)
     if silence > max(StallDetector.silence, limit / 2) { return .stopped(silence, condition) }
@@ -178,6 +181,13 @@ public enum CollectiveWatchdog {
 
   // MARK: The end of the job
 
+  /// Ends a process whose job another thread or rank has ended.
+  private static func leaveEndedJob(_ status: Int32) -> Never {
+    // The thread that ends the job still has to tell mpirun.
+    while isEnding.load(ordering: .relaxed) { Foundation.sleep(1) }
+    _exit(status)
+  }
+
   /// Prints one line and ends the job on every rank, also when MPI itself is what hangs. Where a rank of this host
   /// already does that, the line is left out.
   static func endJob(_ line: String, status: Int32, isPermanent: Bool = false) -> Never {
@@ -187,6 +197,8 @@ public enum CollectiveWatchdog {
       Foundation.sleep(10)
       _exit(board.claimedStatus ?? status)
     }
+    isEnding.store(true, ordering: .relaxed)
+    board.entries[board.own].end(status: status)
     let text = "byol-dist: \(line)\n"
     let isTold = Launch(environment: ProcessInfo.processInfo.environment)
       .leave(status: status, isPermanent: isPermanent, mark: "aborted ", line: text)

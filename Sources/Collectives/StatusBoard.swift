@@ -56,8 +56,6 @@ final class StatusBoard: @unchecked Sendable {
   /// The status with which a rank of the host is ending the job, if one is.
   var claimedStatus: Int32? { RankEntry.decoded(cmpi_load_acquire(claim)) }
 
-  /// Tells the host's other ranks, the reason being printed, to end too.
-  func publishEnd(status: Int32) {
-    for (place, entry) in entries.enumerated() where place != own { entry.end(status: status) }
-  }
+  /// Tells the host's ranks that the job has ended, its reason being printed.
+  func publishEnd(status: Int32) { for entry in entries { entry.end(status: status) } }
 }

@@ -68,6 +68,15 @@ case_stopped() {
   kill -CONT "${pids[1]}"
   ended
   ends "a rank that is stopped for less than the limit is waited for" 0
+  # Before the ranks see each other one of them tells the little that it knows.
+  # shellcheck disable=SC2016
+  printf '#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" != 1 ] || kill -STOP $$\nexec "$@"\n' >"$work/late"
+  chmod +x "$work/late"
+  status=0
+  BYOL_DIST_COLLECTIVE_TIMEOUT=1 timeout -k 5 60 "${MPIRUN[@]}" --oversubscribe --bind-to none -n 3 "$work/late" \
+    "$program" train "${shared[@]}" --out "$work/run" >"$work/out" 2>"$work/err" </dev/null || status=$?
+  ends "a rank that is stopped before it starts ends the job" 1 "byol-dist: rank 0 on $(hostname): " \
+    "start of 0 elements has waited"
 }
 
 case_killed() {
