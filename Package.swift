@@ -85,7 +85,7 @@ let package = Package(
         "Files",
       ]),
     tests("Studies", ["NetworkTesting", "Collectives", "Training", "Files"]),
-    tests("byol-dist", ["Training", "Studies"]),
+    tests("byol-dist", ["Training", "Studies", "Images", "Files"]),
   ],
   swiftLanguageModes: [.v6]
 )

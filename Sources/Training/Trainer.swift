@@ -61,7 +61,10 @@ public final class Trainer {
     let settings = request.configuration
     let splits = try world.together { try DatasetSource.open(settings.data, seed: settings.seed) }
     self.splits = splits
-    try world.together { try settings.validate(ranks: world.size, samples: splits.train.count) }
+    let fewestOnHost = Int(try world.allReduce(Int64(ranksOnHost), .min))
+    try world.together {
+      try settings.validate(ranks: world.size, fewestRanksOnHost: fewestOnHost, samples: splits.train.count)
+    }
     threads = ThreadCount.resolve(settings.threads, ranksOnHost: ranksOnHost)
     setOpenBLASThreads(threads)
     request.configuration.threads = Int(try world.broadcast([Int64(threads)], from: 0)[0])
@@ -72,6 +75,8 @@ public final class Trainer {
     sampler = try ShardedSampler(
       count: splits.train.count, batch: settings.batch, rank: world.rank, ranks: world.size,
       shuffle: settings.shuffle.isOn, seed: settings.seed)
+    try MemoryCheck.run(
+      request.configuration, splits: splits, threads: threads, ranksOnHost: ranksOnHost, world: world)
     let crowded = ranksOnHost * threads > ProcessInfo.processInfo.processorCount
     trainingStep = try TrainingStep(
       request.configuration, total: totalSteps, threads: threads, spins: crowded ? 100 : 20_000, world: world)
