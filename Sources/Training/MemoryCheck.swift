@@ -1,6 +1,7 @@
 import Collectives
 import Foundation
 import Images
+import Kernels
 
 /// Refuses what a host has no memory for, before any of it is asked for.
 public enum MemoryCheck {
@@ -57,6 +58,7 @@ public enum MemoryCheck {
     try world.together {
       if let fault = fault(settings, use, available) { throw UsageError(fault) }
     }
+    if available.process != nil { OpenBLASMemory.take() }
   }
 
   /// What a message says where there is too little memory; nil where it may be enough.
@@ -66,11 +68,13 @@ public enum MemoryCheck {
     let estimate = MemoryEstimate(settings, use)
     let all = estimate.hostBytes(ranks: use.ranksOnHost)
     let isHost = all > available.host
-    guard isHost || estimate.ownBytes > available.process ?? .infinity else { return nil }
+    // A limit is on addresses, of which OpenBLAS takes many and uses few.
+    let ofProcess = estimate.ownBytes + OpenBLASMemory.bufferBytes
+    guard isHost || ofProcess > available.process ?? .infinity else { return nil }
     let ranks = isHost ? use.ranksOnHost : 1
     let (part, most) = estimate.largest(ranks: ranks)
     let (blamed, lower) = part.settings(settings)
-    let needed = isHost ? all : estimate.ownBytes
+    let needed = isHost ? all : ofProcess
     let holder =
       !isHost ? "a rank needs" : ranks == 1 ? "1 rank of this host needs" : "\(ranks) ranks of this host need"
     let there =

@@ -127,7 +127,9 @@ final class MemoryEstimateTests: XCTestCase {
     XCTAssertNil(fault(MemoryAvailable(host: needed)))
     XCTAssertNil(fault(MemoryAvailable(host: .infinity)))
     XCTAssertNotNil(fault(MemoryAvailable(host: needed - 1)))
-    XCTAssertNil(fault(MemoryAvailable(host: needed, process: needed)))
+    let buffer = 134_221_824.0
+    XCTAssertNil(fault(MemoryAvailable(host: needed, process: needed + buffer)))
+    XCTAssertNotNil(fault(MemoryAvailable(host: needed, process: needed + buffer - 1)), "OpenBLAS's buffer")
     XCTAssertEqual(fault(MemoryAvailable(host: needed, process: 2e6))?.contains("a process (ulimit -v"), true)
   }
 
