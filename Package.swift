@@ -88,7 +88,7 @@ let package = Package(
         "Files",
       ]),
     tests("Studies", ["NetworkTesting", "Collectives", "Training", "Files"]),
-    tests("byol-dist", ["Training", "Studies"]),
+    tests("byol-dist", ["Training", "Studies", "Images", "Files"]),
   ],
   swiftLanguageModes: [.v6]
 )

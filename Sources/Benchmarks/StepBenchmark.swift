@@ -42,8 +42,11 @@ public struct StepBenchmark {
   /// Collective.
   /// - Throws: `UsageError`, `ImageError`, `CollectiveError`.
   public func run(world: Communicator) throws -> Result {
-    try world.together { try settings.validate(ranks: world.size) }
+    let ranksOnHost = try world.splitByHost().size
+    let fewestOnHost = Int(try world.allReduce(Int64(ranksOnHost), .min))
+    try world.together { try settings.validate(ranks: world.size, fewestRanksOnHost: fewestOnHost) }
     let threads = try ThreadCount.resolve(settings.threads, world: world)
+    try MemoryCheck.ofSteps(settings, threads: threads, ranksOnHost: ranksOnHost, world: world)
     setOpenBLASThreads(threads)
     let step = try TrainingStep(settings, total: warmup + steps, threads: threads, spins: 20_000, world: world)
     let (views, viewSeconds) = try makeViews(world)

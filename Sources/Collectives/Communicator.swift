@@ -149,7 +149,10 @@ public final class Communicator: @unchecked Sendable {
       told = launch.leave(status: status, isPermanent: isPermanent)
     }
     finish()
-    exit(told ? 0 : status)
+    // Without what libraries do at their end: OpenBLAS waits there for its threads, which ask for ever for memory that
+    // a limit refuses.
+    fflush(nil)
+    _exit(told ? 0 : status)
   }
 
   /// Ends the job on all ranks: prints one line with this rank and its host on the standard error stream, and exits

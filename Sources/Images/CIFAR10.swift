@@ -90,7 +90,8 @@ public struct CIFAR10: ImageDataset {
     for first in stride(from: 0, to: records, by: atOnce) {
       let some = min(atOnce, records - first)
       try chunk.withUnsafeMutableBytes {
-        try file.read(at: first * recordBytes, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<(some * recordBytes)]))
+        try file.read(
+          at: first * recordBytes, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<(some * recordBytes)]))
       }
       labels += (0..<some).map { chunk[$0 * recordBytes] }
     }

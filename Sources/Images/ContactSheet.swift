@@ -8,36 +8,66 @@ public struct ContactSheet: Sendable {
   public func write(path: String) throws { try writePNG(path: path, width: width, height: height, rgb: rgb) }
 }
 
+/// Where the pictures of a contact sheet are, in pixels.
+public struct ContactSheetLayout: Equatable, Sendable {
+  /// Images shown, and how many of them in a row.
+  public let shown, across: Int
+  public let width, height: Int
+  /// What each picture is enlarged by.
+  let originalScale, viewScale: Int
+  let side, gap, groupHeight: Int
+
+  /// - Parameters:
+  ///   - count: images asked for.
+  ///   - columns: images in a row.
+  ///   - cell: pixels that each picture is enlarged to, at least; small images are enlarged by a whole factor.
+  public init(
+    dataset: any ImageDataset, imageSize: Int, count: Int, columns: Int = 10, cell: Int = 96
+  ) {
+    shown = min(count, dataset.count)
+    precondition(shown >= 1 && columns >= 1, "a sheet of \(count) images in \(columns) columns")
+    let original = max(dataset.height, dataset.width)
+    originalScale = scale(original, toAtLeast: cell)
+    viewScale = scale(imageSize, toAtLeast: cell)
+    side = max(originalScale * original, viewScale * imageSize)
+    gap = max(2, side / 24)
+    across = min(columns, shown)
+    groupHeight = 3 * (side + gap) + 2 * gap
+    width = across * (side + gap) + gap
+    height = (shown + across - 1) / across * groupHeight + gap
+  }
+
+  /// Bytes of the sheet.
+  public var bytes: Double { Double(width) * Double(height) * 3 }
+  /// What libpng writes of one image: bytes, and pixels of a side.
+  public static let mostBytes = 4_294_967_295.0
+  public static let mostPixels = 1_000_000
+  /// Whether it can be written as one PNG file.
+  public var isWritable: Bool { bytes <= Self.mostBytes && max(width, height) <= Self.mostPixels }
+}
+
 /// Draws the first `count` images of a data set, each above its two views of an epoch, in several rows.
 ///
-/// - Parameters:
-///   - columns: images in a row.
-///   - cell: pixels that each picture is enlarged to, at least; small images are enlarged by a whole factor.
+/// - Parameters: see `ContactSheetLayout`.
 /// - Throws: `FileError` for an image that cannot be read.
 public func contactSheet(
   dataset: any ImageDataset, recipe: ViewRecipe, count: Int, columns: Int = 10, cell: Int = 96, epoch: Int = 0
 ) throws -> ContactSheet {
-  let shown = min(count, dataset.count)
-  precondition(shown >= 1 && columns >= 1, "a sheet of \(count) images in \(columns) columns")
-  let originalScale = scale(max(dataset.height, dataset.width), toAtLeast: cell)
-  let viewScale = scale(recipe.imageSize, toAtLeast: cell)
-  let side = max(originalScale * max(dataset.height, dataset.width), viewScale * recipe.imageSize)
-  let gap = max(2, side / 24)
-  let across = min(columns, shown)
-  let groups = (shown + across - 1) / across
-  let groupHeight = 3 * (side + gap) + 2 * gap
-  let width = across * (side + gap) + gap
-  let height = groups * groupHeight + gap
-  var sheet = ContactSheet(width: width, height: height, rgb: [UInt8](repeating: 255, count: width * height * 3))
+  let layout = ContactSheetLayout(
+    dataset: dataset, imageSize: recipe.imageSize, count: count, columns: columns, cell: cell)
+  let (across, side, gap) = (layout.across, layout.side, layout.gap)
+  var sheet = ContactSheet(
+    width: layout.width, height: layout.height,
+    rgb: [UInt8](repeating: 255, count: layout.width * layout.height * 3))
 
   let scratch = ViewScratch(height: dataset.height, width: dataset.width, imageSize: recipe.imageSize)
   var view = [Float](repeating: 0, count: recipe.viewCount)
-  for index in 0..<shown {
+  for index in 0..<layout.shown {
     let left = gap + index % across * (side + gap)
-    let top = gap + index / across * groupHeight
+    let top = gap + index / across * layout.groupHeight
     try dataset.copyImage(index, into: scratch.source)
     sheet.draw(
-      scratch.source, height: dataset.height, width: dataset.width, scale: originalScale, top: top, left: left)
+      scratch.source, height: dataset.height, width: dataset.width, scale: layout.originalScale, top: top, left: left)
     for number in 0..<2 {
       recipe.makeView(
         source: scratch.source, height: dataset.height, width: dataset.width, epoch: epoch, sample: index, view: number,
@@ -45,7 +75,7 @@ public func contactSheet(
       let bytes = Normalisation.bytes(view)
       bytes.withUnsafeBufferPointer {
         sheet.draw(
-          $0.baseAddress!, height: recipe.imageSize, width: recipe.imageSize, scale: viewScale,
+          $0.baseAddress!, height: recipe.imageSize, width: recipe.imageSize, scale: layout.viewScale,
           top: top + (number + 1) * (side + gap), left: left)
       }
     }

@@ -162,7 +162,9 @@ enum DatasetRecognition {
     let base = path.hasSuffix("/") ? String(path.dropLast()) : path
     return names.prefix(64).compactMap { name in
       let folder = base + "/" + name
-      guard AtomicDirectory.isDirectory(folder), let names = try? AtomicDirectory.entries(of: folder) else { return nil }
+      guard AtomicDirectory.isDirectory(folder), let names = try? AtomicDirectory.entries(of: folder) else {
+        return nil
+      }
       return (folder, names)
     }
   }

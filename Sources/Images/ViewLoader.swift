@@ -37,7 +37,7 @@ public final class ViewLoader: @unchecked Sendable {
     var finished = 0
 
     init(floats: Int, images: Int) {
-      views = AlignedBuffer(count: floats)
+      views = AlignedBuffer(count: floats, for: "views")
       indices = .allocate(capacity: images)
     }
 

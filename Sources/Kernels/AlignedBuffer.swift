@@ -12,13 +12,16 @@ public final class AlignedBuffer: @unchecked Sendable {
   /// Whose memory it is.
   private let owner: AnyObject
 
-  /// - Parameter count: floats; 0 gives a valid pointer to nothing.
-  public init(count: Int) {
+  /// Where the system refuses the memory, `OutOfMemory` ends the process.
+  /// - Parameters:
+  ///   - count: floats; 0 gives a valid pointer to nothing.
+  ///   - purpose: what they are for, as a message says it.
+  public init(count: Int, for purpose: StaticString = "numbers") {
     precondition(count >= 0, "a buffer cannot have \(count) floats")
+    // An address has 47 bits: more is refused here, where it would overflow.
+    guard count < 1 << 45 else { OutOfMemory.end(bytes: Double(count) * 4, purpose) }
     let bytes = (max(count, 16) * MemoryLayout<Float>.stride + 63) / 64 * 64
-    let raw: UnsafeMutableRawPointer
-    let pages: HugePages
-    (pages, raw) = HugePages.block(of: bytes)
+    guard let (pages, raw) = HugePages.block(of: bytes) else { OutOfMemory.end(bytes: Double(bytes), purpose) }
     owner = pages
     memset(raw, 0, bytes)
     pointer = raw.bindMemory(to: Float.self, capacity: max(count, 16))
@@ -44,11 +47,11 @@ private final class HugePages: @unchecked Sendable {
   private let bytes: Int
   private var used = 0
 
-  private init(bytes: Int) {
+  /// nil where the system refuses, which it does beyond a process's limit; it grants what it has not got.
+  private init?(bytes: Int) {
     var raw: UnsafeMutableRawPointer?
     let status = posix_memalign(&raw, Self.page, bytes)
-    // Nothing to throw to: the system grants what it has not got, and refuses only beyond a process's limit.
-    guard status == 0, let raw else { fatalError("out of memory: \(bytes) bytes") }
+    guard status == 0, let raw else { return nil }
     let hugePages: Int32 = 14  // MADV_HUGEPAGE, which Glibc does not export
     madvise(raw, bytes, hugePages)
     (start, self.bytes) = (raw, bytes)
@@ -57,19 +60,19 @@ private final class HugePages: @unchecked Sendable {
   deinit { free(start) }
 
   /// - Parameter bytes: whole cache lines.
-  static func block(of bytes: Int) -> (HugePages, UnsafeMutableRawPointer) {
+  /// - Returns: nil where the system refuses.
+  static func block(of bytes: Int) -> (HugePages, UnsafeMutableRawPointer)? {
     if bytes < page {
       return current.withLock { shared in
         if shared.map({ $0.bytes - $0.used < bytes }) ?? true { shared = HugePages(bytes: page) }
-        let pages = shared!
+        guard let pages = shared else { return nil }
         defer { pages.used += bytes }
         return (pages, pages.start + pages.used)
       }
     }
     let whole = (bytes + page - 1) / page * page
     // The last page is a huge one too where little of it is wasted.
-    let pages = HugePages(bytes: whole - bytes <= bytes / 8 ? whole : bytes)
-    return (pages, pages.start)
+    return HugePages(bytes: whole - bytes <= bytes / 8 ? whole : bytes).map { ($0, $0.start) }
   }
 }
 
@@ -87,7 +90,7 @@ public final class Scratch {
   /// The shared block: at least as large as the largest reservation. Not to be kept across later reservations.
   public var pointer: UnsafeMutablePointer<Float> {
     if let buffer, buffer.count >= needed { return buffer.pointer }
-    let grown = AlignedBuffer(count: needed)
+    let grown = AlignedBuffer(count: needed, for: "activations and working memory")
     buffer = grown
     return grown.pointer
   }

@@ -1,13 +1,28 @@
 // The one place where a scope is text: `sync`, `node`, `group:K`, `local`, `ghost:N`.
 
+extension BatchNormScope {
+  /// The greatest K and N: the greatest batch, which no scope can exceed. Products with it fit an Int.
+  public static let greatestCount = 1_048_576
+
+  /// K or N, which is in 1...greatestCount; nil where the form has none.
+  public var count: Int? {
+    switch self {
+    case .group(let count), .ghost(let count): count
+    case .sync, .node, .local: nil
+    }
+  }
+}
+
 extension BatchNormScope: LosslessStringConvertible {
-  /// - Returns: nil unless the text is one of the five forms with K and N at least 1, in plain digits.
+  /// - Returns: nil unless the text is one of the five forms with K and N in 1...greatestCount, in plain digits.
   public init?(_ description: String) {
     func count(after prefix: String) -> Int? {
       guard description.hasPrefix(prefix) else { return nil }
       let digits = description.dropFirst(prefix.count)
-      guard digits.allSatisfy({ ("0"..."9").contains($0) }), let count = Int(digits), count >= 1 else { return nil }
-      return count
+      guard digits.allSatisfy({ ("0"..."9").contains($0) }), let count = Int(digits) else {
+        return nil
+      }
+      return (1...Self.greatestCount).contains(count) ? count : nil
     }
     switch description {
     case "sync": self = .sync

@@ -117,8 +117,8 @@ public final class ParameterStore {
     parameters = plan.parameters
     buffers = plan.buffers
     batchNorms = plan.batchNorms
-    values = AlignedBuffer(count: plan.floats)
-    gradients = AlignedBuffer(count: trained ? plan.floats : 0)
+    values = AlignedBuffer(count: plan.floats, for: "parameters")
+    gradients = AlignedBuffer(count: trained ? plan.floats : 0, for: "gradients")
     running = AlignedBuffer(count: plan.bufferFloats)
     resetRunningStatistics()
   }

@@ -33,7 +33,7 @@ final class BarlowTwinsLoss: StepLoss {
     self.context = context
     normal = AlignedBuffer(count: 2 * rows * dimensions)
     normalGradient = AlignedBuffer(count: 2 * rows * dimensions)
-    correlation = AlignedBuffer(count: dimensions * dimensions)
+    correlation = AlignedBuffer(count: dimensions * dimensions, for: "the correlation matrix")
     sums = .allocate(capacity: 4 * dimensions)
     inverses = .allocate(capacity: 2 * dimensions)
   }

@@ -53,10 +53,10 @@ package final class KeyComparison: StepLoss {
     units = AlignedBuffer(count: 2 * rows * dimensions)
     unitGradient = AlignedBuffer(count: rows * dimensions)
     queryInverses = AlignedBuffer(count: 2 * rows)
-    keys = AlignedBuffer(count: 2 * batch * dimensions)
+    keys = AlignedBuffer(count: 2 * batch * dimensions, for: "the keys of all ranks")
     keyGradient = AlignedBuffer(count: wantsKeyGradient ? 2 * batch * dimensions : 0)
     keyInverses = AlignedBuffer(count: 2 * rows)
-    logits = AlignedBuffer(count: rows * columns)
+    logits = AlignedBuffer(count: rows * columns, for: "logits")
     rowLosses = .allocate(capacity: rows)
     rowLosses.initialize(repeating: 0, count: rows)
   }

@@ -15,7 +15,7 @@ public final class KeyQueue {
   public init(count: Int, dimensions: Int) {
     self.count = count
     self.dimensions = dimensions
-    keys = AlignedBuffer(count: count * dimensions)
+    keys = AlignedBuffer(count: count * dimensions, for: "the queue's keys")
   }
 
   /// Fills the queue with random unit vectors, a function of (seed, place) alone.

@@ -41,7 +41,7 @@ final class VICRegLoss: StepLoss {
     self.world = world
     self.context = context
     centred = AlignedBuffer(count: 2 * rows * dimensions)
-    covariance = AlignedBuffer(count: 2 * dimensions * dimensions)
+    covariance = AlignedBuffer(count: 2 * dimensions * dimensions, for: "covariance matrices")
     means = .allocate(capacity: 2 * dimensions)
   }
 

@@ -35,7 +35,9 @@ struct StudyReader {
   func members(keys: [String]) throws -> [JSON.Member] {
     guard let members = json.members else { throw fault("should be a JSON object") }
     for member in members where !keys.contains(member.key) {
-      throw fault("unknown key \(shown(member.key)); the nearest known one is \(nearest(to: member.key, among: keys))")
+      let right = suggestion(
+        for: member.key, among: keys, otherwise: "should be one of \(keys.joined(separator: ", "))")
+      throw fault("unknown key \(shown(member.key))\(right)")
     }
     return members
   }

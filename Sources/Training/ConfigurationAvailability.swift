@@ -10,6 +10,7 @@ enum Available {
   static let optimizers = OptimizerKind.allCases
 
   static let scopeForms = ["sync", "node", "group:K", "local", "ghost:N"]
+  static let scopeCounts = " with K and N from 1 to \(BatchNormScope.greatestCount)"
 }
 
 extension Configuration {

@@ -45,8 +45,10 @@ extension Configuration {
     let given = Set(members.filter { $0.value != .null }.map(\.key))
     for member in members where !Self.factKeys.contains(member.key) {
       guard let setting = Self.settings.first(where: { $0.key == member.key }) else {
-        let near = nearest(to: member.key, among: Self.settings.map(\.key))
-        throw UsageError("\(shown(source)): unknown key \(shown(member.key)); the nearest known one is \(near)")
+        let right = SettingNames.suggestion(
+          for: member.key, among: Self.settings.map(\.name), otherwise: "see byol-dist train --help"
+        ) { String($0.map { $0 == "-" ? "_" : $0 }) }
+        throw UsageError("\(shown(source)): unknown key \(shown(member.key))\(right)")
       }
       if let other = setting.excludes, given.contains(setting.key), given.contains(other) {
         throw UsageError("\(shown(source)): both \(setting.key) and \(other); should be one of them")

@@ -139,7 +139,7 @@ extension Configuration {
     if !queue.isMultiple(of: batch) {
       throw UsageError(
         "--queue \(queue): is not a multiple of the batch of \(batch); should be "
-          + neighbours(of: queue, multipleOf: batch))
+          + neighbours(of: queue, multipleOf: batch, most: 16_777_216))
     }
   }
 }

@@ -59,7 +59,12 @@ public struct Setting<Target>: Sendable {
       }
     switch write(&target, input) {
     case .done: break
-    case .wrong: throw UsageError("\(subject): should be \(expectation)")
+    case .wrong:
+      let right = input.respellings.first { spelling in
+        var other = target
+        return write(&other, spelling) == .done
+      }
+      throw UsageError("\(subject): should be \(expectation)\(right?.hint(for: input) ?? "")")
     case .unavailable: throw UsageError("\(subject): not available in this version; should be \(expectation)")
     }
   }
@@ -123,13 +128,14 @@ extension Setting {
   }
 
   /// A row for a value out of forms, of which this version may not have all.
+  /// - Parameter note: what a right value keeps to beside its form.
   package init<Value: SettingValue>(
-    _ name: String, _ path: WritableKeyPath<Target, Value> & Sendable, forms: [String], in group: SettingGroup,
-    _ help: String, isAvailable: @escaping @Sendable (Value) -> Bool
+    _ name: String, _ path: WritableKeyPath<Target, Value> & Sendable, forms: [String], note: String = "",
+    in group: SettingGroup, _ help: String, isAvailable: @escaping @Sendable (Value) -> Bool
   ) {
     self.init(
       name: name, group: group, placeholder: forms.joined(separator: "|"),
-      expectation: forms.count == 1 ? forms[0] : "one of " + forms.joined(separator: ", "), help: help,
+      expectation: (forms.count == 1 ? forms[0] : "one of " + forms.joined(separator: ", ")) + note, help: help,
       read: { $0[keyPath: path].json },
       write: { target, input in
         guard let value = Value(input) else { return .wrong }

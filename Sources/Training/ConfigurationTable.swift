@@ -53,7 +53,8 @@ extension Configuration {
       choice: "weight-standardization", \.weightStandardization, in: .networks,
       "convolutions and linear layers with standardised weights"),
     .init(
-      "bn-scope", \.bnScope, forms: Available.scopeForms, in: .networks,
+      "bn-scope", \.bnScope, forms: Available.scopeForms, note: Available.scopeCounts,
+      in: .networks,
       "the images that share batch-norm statistics", isAvailable: { _ in true }),
     scope("encoder-bn-scope", \.encoderBnScope, "of the encoder's batch norms; unset: --bn-scope"),
     scope("head-bn-scope", \.headBnScope, "of the projector's and predictor's batch norms; unset: --bn-scope"),
@@ -85,7 +86,8 @@ extension Configuration {
   ) -> Setting<Configuration> {
     .init(
       optional: name, path, Available.scopeForms.joined(separator: "|"), in: .networks,
-      expects: "one of " + Available.scopeForms.joined(separator: ", "), help, isValid: { _ in true })
+      expects: "one of " + Available.scopeForms.joined(separator: ", ") + Available.scopeCounts, help,
+      isValid: { _ in true })
   }
 
   private static let optimizationRows: [Setting<Configuration>] = [

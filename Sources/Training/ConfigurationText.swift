@@ -1,8 +1,10 @@
 extension RunRequest {
   /// A run's first lines: which recipe is in force, and every setting in it, those that differ from the recipe marked
   /// with `*`.
-  /// - Parameter ranks: of the run.
-  public func text(ranks: Int) -> String {
+  /// - Parameters:
+  ///   - ranks: of the run.
+  ///   - columns: characters of a line; a longer value has a line of its own.
+  public func text(ranks: Int, columns: Int = TextWidth.standardOutput()) -> String {
     let base = recipe.configuration
     var usual = base
     (usual.method, usual.batch) = (configuration.method, configuration.batch)
@@ -13,22 +15,24 @@ extension RunRequest {
       return value != recipes && (recipes != .null || value != setting.json(in: usual))
     }
     let source = file.map { " with the settings of \(shown($0))" } ?? ""
-    var lines = [
+    var lines = TextWidth.wrapped(
       "byol-dist \(byolDistVersion) on \(ranks) rank\(ranks == 1 ? "" : "s"): recipe \(recipe.rawValue)\(source)"
-        + (changed.isEmpty ? "" : ", * where another value is in force")
-    ]
+        + (changed.isEmpty ? "" : ", * where another value is in force"), to: columns, indent: 2)
     let isChanged = Set(changed.map(\.name))
     for group in SettingGroup.allCases {
       let cells = Configuration.settings.filter { $0.group == group }.compactMap { setting in
         setting.text(in: configuration).map { (isChanged.contains(setting.name) ? "*" : " ") + setting.name + " " + $0 }
       }
-      lines += Self.rows(of: cells)
+      lines += Self.rows(of: cells, columns: columns)
     }
     return lines.joined(separator: "\n")
   }
 
-  /// The cells in aligned columns on lines of 100 characters; a long one takes several columns.
-  private static func rows(of cells: [String], column: Int = 25, columns: Int = 4) -> [String] {
+  /// The cells in aligned columns of at least 25 characters; a long one takes several columns.
+  private static func rows(of cells: [String], columns width: Int) -> [String] {
+    // A line begins with a space.
+    let columns = max(1, (width - 1) / 25)
+    let column = (width - 1) / columns
     var rows: [String] = []
     var row = ""
     for cell in cells {

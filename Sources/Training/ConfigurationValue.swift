@@ -21,14 +21,29 @@ package protocol SettingValue: Equatable, Sendable {
   var json: JSON { get }
 }
 
+extension SettingInput {
+  /// The number that was given, the same in flags and in files: a flag's text is a number where it is one in JSON (RFC
+  /// 8259). Swift's own reading of text would also take hexadecimal digits, `inf` and `nan`.
+  var number: JSON? {
+    switch self {
+    case .json(let json): return json
+    case .text(let text):
+      guard text.utf8.allSatisfy({ !JSON.isSpace($0) }), let json = try? JSON(parsing: text), json.double != nil else {
+        return nil
+      }
+      return json
+    }
+  }
+}
+
+extension JSON {
+  fileprivate static func isSpace(_ byte: UInt8) -> Bool { byte <= 0x20 }
+}
+
 extension Int: SettingValue {
   package init?(_ input: SettingInput) {
-    switch input {
-    case .text(let text): self.init(text)
-    case .json(let json):
-      guard let value = json.int else { return nil }
-      self = value
-    }
+    guard let value = input.number?.int else { return nil }
+    self = value
   }
 
   package var json: JSON { JSON(self) }
@@ -36,12 +51,8 @@ extension Int: SettingValue {
 
 extension UInt64: SettingValue {
   package init?(_ input: SettingInput) {
-    switch input {
-    case .text(let text): self.init(text)
-    case .json(let json):
-      guard let value = json.uint64 else { return nil }
-      self = value
-    }
+    guard let value = input.number?.uint64 else { return nil }
+    self = value
   }
 
   package var json: JSON { JSON(self) }
@@ -50,12 +61,7 @@ extension UInt64: SettingValue {
 extension Double: SettingValue {
   /// Finite numbers alone.
   package init?(_ input: SettingInput) {
-    let value: Double? =
-      switch input {
-      case .text(let text): Double(text)
-      case .json(let json): json.double
-      }
-    guard let value, value.isFinite else { return nil }
+    guard let value = input.number?.double, value.isFinite else { return nil }
     self = value
   }
 

@@ -32,12 +32,17 @@ package struct PreparedRun {
     try world.together { try request.validate(ranks: world.size) }
     let (splits, digest) = try Self.openData(asked, world)
     (self.splits, dataDigest) = (splits, digest)
-    try world.together { try asked.validate(ranks: world.size, samples: splits.train.count) }
+    let ranksOnHost = try world.splitByHost().size
+    let fewestOnHost = Int(try world.allReduce(Int64(ranksOnHost), .min))
+    try world.together {
+      try asked.validate(ranks: world.size, fewestRanksOnHost: fewestOnHost, samples: splits.train.count)
+    }
     totalSteps = asked.totalSteps(samples: splits.train.count)
     threads = try ThreadCount.resolve(asked.threads, world: world)
     settings = asked.resolved(
       samples: splits.train.count, side: max(splits.train.height, splits.train.width),
       threads: Int(try world.broadcast([Int64(threads)], from: 0)[0]))
+    try MemoryCheck.run(settings, splits: splits, threads: threads, ranksOnHost: ranksOnHost, world: world)
   }
 
   /// Finds out whether the file of `--init` fits the networks, before anything is made of it. Not collective.

@@ -47,6 +47,7 @@ package struct BenchRequest: Equatable, Sendable {
   /// Measures and prints on rank 0. Ends the process.
   func run() throws -> Never {
     let world = try Communicator.start()
+    OutOfMemory.handle { world.abort(reason: $0, status: ExitStatus.failed.rawValue, isPermanent: true) }
     do {
       let output = try measure(world)
       if world.rank == 0, !output.isEmpty { print(output) }
@@ -74,8 +75,10 @@ package struct BenchRequest: Equatable, Sendable {
         ? CollectivesBenchmark.json(rows, ranks: world.size).description
         : CollectivesBenchmark.text(rows, ranks: world.size)
     case .kernels:
+      try world.together { try settings.validate(ranks: world.size) }
       let threads = try ThreadCount.resolve(settings.threads, world: world)
       guard world.rank == 0 else { return "" }
+      try MemoryCheck.ofConvolutions(settings, images: 2 * settings.batch / world.size)
       let benchmark = KernelsBenchmark(settings, images: 2 * settings.batch / world.size, threads: threads)
       if json {
         var rows: [JSON] = []

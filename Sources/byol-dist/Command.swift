@@ -43,16 +43,26 @@ extension Command {
       case .some(let word) where Self.later.contains(word):
         throw UsageError(
           "\(word): not available in this version; should be train, study, report, data preview or bench")
-      case .some(let word):
-        throw UsageError(
-          "unknown command \(shown(word)); the nearest known one is \(nearest(to: word, among: Self.present))")
+      case .some(let word): throw Self.unknown(word)
       }
     }
   }
 
+  private static var trainFlags: [String] { [HelpText.configFlag.name] + Configuration.settings.map(\.name) }
+
+  /// What is wrong with a first word that is no command: another name, or a flag without its dashes.
+  private static func unknown(_ word: String) -> UsageError {
+    let mistakes = FlagMistakes(known: trainFlags, command: "train")
+    if mistakes.means(word) { return mistakes.unexpected(word, after: nil) }
+    let commands = present.joined(separator: ", ")
+    return UsageError(
+      "unknown command \(shown(word))"
+        + suggestion(for: word, among: present, otherwise: "should be one of \(commands)"))
+  }
+
   private static func train(_ arguments: [String], read: (String) throws -> [UInt8]) throws -> Command {
     if asksForHelp(arguments) { return .help(.train) }
-    let flags = try Flags(arguments, known: [HelpText.configFlag.name] + Configuration.settings.map(\.name))
+    let flags = try Flags(arguments, known: trainFlags, of: "train")
     var request = try RunRequest(config: flags[HelpText.configFlag.name], data: flags["data"], read: read)
     try flags.set(Configuration.settings, in: &request.configuration)
     if ["bn-scope", "encoder-bn-scope", "head-bn-scope"].contains(where: { flags[$0] != nil }) {
@@ -74,7 +84,7 @@ extension Command {
     case "preview":
       let rest = Array(arguments.dropFirst())
       if asksForHelp(rest) { return .help(.preview) }
-      let flags = try Flags(rest, known: PreviewRequest.settings.map(\.name))
+      let flags = try Flags(rest, known: PreviewRequest.settings.map(\.name), of: "data preview")
       var request = PreviewRequest()
       try flags.set(PreviewRequest.settings, in: &request)
       guard request.out != nil else { throw UsageError("data preview: lacks --out; should be --out FILE.png") }
@@ -92,14 +102,16 @@ extension Command {
     }
     if asksForHelp(arguments) { return .help(.bench) }
     guard let kind = BenchRequest.Kind(rawValue: word) else {
-      throw UsageError(
-        "bench \(shown(word)): unknown; the nearest known one is bench \(nearest(to: word, among: kinds))")
+      let right = suggestion(for: word, among: kinds, otherwise: "should be one of \(kinds.joined(separator: ", "))") {
+        "bench \($0)"
+      }
+      throw UsageError("bench \(shown(word)): unknown\(right)")
     }
     var request = BenchRequest(kind)
     // The one flag without a value.
     request.json = arguments.contains("--json")
     let flags = try Flags(
-      arguments.dropFirst().filter { $0 != "--json" }, known: BenchRequest.settings.map(\.name) + ["json"])
+      arguments.dropFirst().filter { $0 != "--json" }, known: BenchRequest.settings.map(\.name) + ["json"], of: "bench")
     try flags.set(BenchRequest.settings, in: &request)
     return .bench(request)
   }

@@ -4,20 +4,21 @@ import Training
 struct Flags {
   private var values: [(name: String, value: String)] = []
 
-  /// - Throws: `UsageError` for an unknown name (with the nearest known one), one given twice, a lack of a value, and
-  ///   an argument that is no flag.
-  init(_ arguments: [String], known: [String]) throws {
+  /// - Parameters:
+  ///   - known: the names of the command's flags.
+  ///   - command: as a message names it, `bench step`.
+  /// - Throws: `UsageError` for an unknown name, one given twice, a lack of a value, and an argument that is no flag,
+  ///   with what would be right.
+  init(_ arguments: [String], known: [String], of command: String) throws {
+    let mistakes = FlagMistakes(known: known, command: command)
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       guard argument.hasPrefix("--") else {
-        throw UsageError("unexpected argument \(shown(argument)); should be --FLAG VALUE, see --help")
+        throw mistakes.unexpected(argument, after: values.last?.name)
       }
       let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let name = String(parts[0])
-      guard known.contains(name) else {
-        let near = nearest(to: name, among: known)
-        throw UsageError("unknown flag \(shown("--" + name)); the nearest known one is --\(near)")
-      }
+      guard known.contains(name) else { throw mistakes.unknown(name) }
       guard self[name] == nil else { throw UsageError("--\(name): given twice; should be given once") }
       if parts.count == 2 {
         values.append((name, String(parts[1])))
@@ -25,7 +26,7 @@ struct Flags {
         values.append((name, value))
         rest.removeFirst()
       } else {
-        throw UsageError("--\(name): lacks its value; should be --\(name) VALUE")
+        throw UsageError("--\(name): lacks its value; should be --\(name) \(mistakes.placeholder(name))")
       }
     }
   }

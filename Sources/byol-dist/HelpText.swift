@@ -10,15 +10,35 @@ package enum HelpText {
       + "[quick; with a data set's path study]"
   )
 
-  package static func text(on topic: HelpTopic) -> String {
-    switch topic {
-    case .program: program
-    case .train: train
-    case .study: study
-    case .report: "usage: byol-dist report DIR\n\nPrints the table of a study's directory, or a run's figures."
-    case .preview: preview
-    case .bench: bench
+  /// - Parameter columns: characters of a line.
+  package static func text(on topic: HelpTopic, columns: Int = 120) -> String {
+    let text =
+      switch topic {
+      case .program: program
+      case .train: train(columns)
+      case .study: study(columns)
+      case .report: "usage: byol-dist report DIR\n\nPrints the table of a study's directory, or a run's figures."
+      case .preview: preview(columns)
+      case .bench: bench(columns)
+      }
+    return text.split(separator: "\n", omittingEmptySubsequences: false).map { fitted($0, to: columns) }
+      .joined(separator: "\n")
+  }
+
+  /// A line that is too long, on several: what follows a gap of two spaces goes on below its own beginning.
+  private static func fitted(_ line: Substring, to columns: Int) -> String {
+    guard line.count > columns else { return String(line) }
+    let start = line.prefix { $0 == " " }.count
+    let body = line.dropFirst(start)
+    guard let gap = body.firstRange(of: "  ") else {
+      return indent(start)
+        + TextWidth.wrapped(String(body), to: columns - start, indent: start)
+        .joined(separator: "\n")
     }
+    let text = body[gap.lowerBound...].drop { $0 == " " }
+    let column = line.distance(from: line.startIndex, to: text.startIndex)
+    let lines = TextWidth.wrapped(String(text), to: max(columns - column, 20))
+    return line[..<text.startIndex] + lines.joined(separator: "\n" + indent(column))
   }
 
   private static let program = """
@@ -38,18 +58,19 @@ package enum HelpText {
     Exit status: 0 done, 2 a mistake in flags or files, 75 stopped by a signal after a complete checkpoint, 1 else.
     """
 
-  private static var train: String {
-    let config = option(configFlag.name, configFlag.placeholder, configFlag.help)
+  private static func train(_ columns: Int) -> String {
+    let config = option(configFlag.name, configFlag.placeholder, configFlag.help, columns)
     let groups = SettingGroup.allCases.map { group in
-      ([group.rawValue] + rows(of: Configuration.settings.filter { $0.group == group }, defaults: recipeDefaults))
+      ([group.rawValue]
+        + rows(of: Configuration.settings.filter { $0.group == group }, columns, defaults: recipeDefaults))
         .joined(separator: "\n")
     }
     return (["usage: [mpirun -n RANKS] byol-dist [train] [--FLAG VALUE]...\n\n" + config] + groups)
       .joined(separator: "\n\n")
   }
 
-  private static var study: String {
-    let rows = StudyRequest.flags.map { option($0.name, $0.placeholder, $0.help) }
+  private static func study(_ columns: Int) -> String {
+    let rows = StudyRequest.flags.map { option($0.name, $0.placeholder, $0.help, columns) }
     return
       ([
         "usage: [mpirun -n RANKS] byol-dist study NAME|FILE [--FLAG VALUE]...\n",
@@ -58,14 +79,14 @@ package enum HelpText {
       .joined(separator: "\n")
   }
 
-  private static var preview: String {
-    let rows = rows(of: PreviewRequest.settings) { $0.text(in: PreviewRequest()) }
+  private static func preview(_ columns: Int) -> String {
+    let rows = rows(of: PreviewRequest.settings, columns) { $0.text(in: PreviewRequest()) }
     return (["usage: byol-dist data preview --out FILE.png [--FLAG VALUE]...\n"] + rows).joined(separator: "\n")
   }
 
-  private static var bench: String {
-    let rows = rows(of: BenchRequest.settings) { $0.text(in: BenchRequest(.step)) }
-    let json = option("json", "", "one JSON object instead of a table")
+  private static func bench(_ columns: Int) -> String {
+    let rows = rows(of: BenchRequest.settings, columns) { $0.text(in: BenchRequest(.step)) }
+    let json = option("json", "", "one JSON object instead of a table", columns)
     return
       ([
         "usage: [mpirun -n RANKS] byol-dist bench step|collectives|kernels [--FLAG VALUE]...\n",
@@ -82,31 +103,21 @@ package enum HelpText {
     return values.compactMap { recipe, value in value.map { "\(recipe) \($0)" } }.joined(separator: ", ")
   }
 
-  private static func rows<Target>(of settings: [Setting<Target>], defaults: (Setting<Target>) -> String?) -> [String] {
+  private static func rows<Target>(
+    of settings: [Setting<Target>], _ columns: Int, defaults: (Setting<Target>) -> String?
+  ) -> [String] {
     settings.map { setting in
-      option(setting.name, setting.placeholder, setting.help + (defaults(setting).map { " [\($0)]" } ?? ""))
+      option(setting.name, setting.placeholder, setting.help + (defaults(setting).map { " [\($0)]" } ?? ""), columns)
     }
   }
 
   /// `--name PLACEHOLDER` and, in a column of its own, the help.
-  private static func option(_ name: String, _ placeholder: String, _ help: String) -> String {
-    let column = 36
+  private static func option(_ name: String, _ placeholder: String, _ help: String, _ columns: Int) -> String {
+    let column = min(36, columns * 3 / 8)
     let flag = "  --\(name) \(placeholder)"
     let gap = flag.count + 2 <= column ? String(repeating: " ", count: column - flag.count) : "\n" + indent(column)
-    return flag + gap + wrapped(help, to: 120 - column).joined(separator: "\n" + indent(column))
+    return flag + gap + TextWidth.wrapped(help, to: columns - column).joined(separator: "\n" + indent(column))
   }
 
   private static func indent(_ count: Int) -> String { String(repeating: " ", count: count) }
-
-  private static func wrapped(_ text: String, to width: Int) -> [String] {
-    var lines: [String] = []
-    for word in text.split(separator: " ") {
-      if let last = lines.last, last.count + 1 + word.count <= width {
-        lines[lines.count - 1] = last + " " + word
-      } else {
-        lines.append(String(word))
-      }
-    }
-    return lines
-  }
 }

@@ -32,9 +32,27 @@ package struct PreviewRequest: Equatable, Sendable {
     for note in splits.notes { print(note) }
     let dataset = splits.train
     let size = configuration.imageSize == 0 ? max(dataset.height, dataset.width) : configuration.imageSize
+    try check(ContactSheetLayout(dataset: dataset, imageSize: size, count: count), size: size, .now())
     let recipe = ViewRecipe(policy: configuration.augment, imageSize: size, seed: configuration.seed)
     let sheet = try contactSheet(dataset: dataset, recipe: recipe, count: count)
     try sheet.write(path: out)
     print("\(out): \(min(count, dataset.count)) images of \(dataset.name) above their two views of \(size) pixels")
+  }
+
+  /// - Throws: `UsageError` where the sheet is larger than a PNG file or the memory that is there.
+  package func check(_ layout: ContactSheetLayout, size: Int, _ available: MemoryAvailable) throws {
+    let needed = MemoryCheck.text(layout.bytes)
+    let subject =
+      "--count \(count) with views of \(size) pixels: a sheet of \(layout.width) x \(layout.height) pixels"
+    let right = "should be a smaller --count or --image-size"
+    guard layout.isWritable else {
+      let most =
+        "\(MemoryCheck.text(ContactSheetLayout.mostBytes)) and sides of \(ContactSheetLayout.mostPixels) pixels"
+      throw UsageError("\(subject) has \(needed), a PNG file has at most \(most); \(right)")
+    }
+    let there = min(available.host, available.process ?? .infinity)
+    guard layout.bytes <= there else {
+      throw UsageError("\(subject) needs \(needed) of memory; \(MemoryCheck.text(there)) are available; \(right)")
+    }
   }
 }

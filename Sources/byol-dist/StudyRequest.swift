@@ -55,7 +55,7 @@ extension StudyRequest {
       throw UsageError("--\(own): is no flag of study; \(Study.ownSettings[own] ?? "")")
     }
     let own = Self.flags.filter { !$0.placeholder.isEmpty }.map { $0.name }
-    let flags = try Flags(rest, known: Self.settings.map(\.name) + own)
+    let flags = try Flags(rest, known: Self.settings.map(\.name) + own, of: "study")
     let file = try StudyFile(name: Self.plainName(name), source: name, bytes: try Self.bytes(name, read: read))
     let study = try file.study(
       isQuick: given.contains("--quick"), seeds: try flags["seeds"].map { try Seeds.parse($0) },
@@ -68,9 +68,9 @@ extension StudyRequest {
   private static func bytes(_ name: String, read: (String) throws -> [UInt8]) throws -> [UInt8] {
     if let shipped = ShippedStudy(rawValue: name) { return Array(shipped.text.utf8) }
     do { return try read(name) } catch {
-      let near = nearest(to: name, among: ShippedStudy.allCases.map(\.rawValue))
-      throw UsageError(
-        "study \(shown(name)): no such study or file; the nearest known one is \(near) of \(ShippedStudy.names)")
+      let right = suggestion(
+        for: name, among: ShippedStudy.allCases.map(\.rawValue), otherwise: "should be one of \(ShippedStudy.names)")
+      throw UsageError("study \(shown(name)): no such study or file\(right)")
     }
   }
 

@@ -1,4 +1,5 @@
 import Collectives
+import Kernels
 import Training
 
 /// Runs a training on the ranks that mpirun started, or alone, and ends the process.
@@ -19,6 +20,7 @@ func train(_ request: RunRequest, on place: LaunchPlace) throws -> Never {
 /// - Throws: `CollectiveError` where the world cannot be joined.
 func onAllRanks(_ body: (Communicator) throws -> ExitStatus) throws -> Never {
   let world = try Communicator.start()
+  OutOfMemory.handle { world.abort(reason: $0, status: ExitStatus.failed.rawValue, isPermanent: true) }
   // After MPI, which brings handlers of its own.
   StopSignals.install()
   do {

@@ -23,7 +23,7 @@ do {
   case .report(let path): if place.rank == 0 { print(try StudyReport.text(of: path)) }
   case .bench(let request): try request.run()
   case .preview(let request): if place.rank == 0 { try request.run() }
-  case .help(let topic): if place.rank == 0 { print(HelpText.text(on: topic)) }
+  case .help(let topic): if place.rank == 0 { print(HelpText.text(on: topic, columns: TextWidth.standardOutput())) }
   case .version: if place.rank == 0 { print("byol-dist \(byolDistVersion)") }
   }
 } catch let error as CollectiveError {

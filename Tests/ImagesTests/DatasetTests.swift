@@ -77,7 +77,8 @@ final class CIFAR10Tests: XCTestCase {
     try write("test_batch.bin", Data())
     XCTAssertEqual(message(), "\(directory)/test_batch.bin: holds no record; expected records of 3073 bytes")
     try FileManager.default.removeItem(atPath: directory + "/data_batch_1.bin")
-    XCTAssertEqual(message(), "data \(directory): has no train split; expected data_batch_1.bin to data_batch_5.bin there")
+    XCTAssertEqual(
+      message(), "data \(directory): has no train split; expected data_batch_1.bin to data_batch_5.bin there")
   }
 
   func testAFileThatCannotBeReadIsNamed() throws {
@@ -103,7 +104,9 @@ final class CIFAR10Tests: XCTestCase {
     XCTAssertEqual(
       try opened(whole[0], whole[1]).notes,
       ["\(directory): 2 of CIFAR-10's 5 training files are there, up to data_batch_2.bin"])
-    for other in ["data_batch_1 (1).bin", "data_batch_10.bin", "data_batch_.bin", "test_batch (1).bin", "x.bin", "X.BIN"] {
+    for other in [
+      "data_batch_1 (1).bin", "data_batch_10.bin", "data_batch_.bin", "test_batch (1).bin", "x.bin", "X.BIN",
+    ] {
       let (count, notes) = try opened(whole[0], whole[1], whole[2], whole[3], whole[4], other)
       XCTAssertEqual(count, 10, other)
       XCTAssertEqual(notes, ["\(directory): not used, since they are none of CIFAR-10's files: \(other)"])
@@ -146,7 +149,8 @@ final class CIFAR10Tests: XCTestCase {
     try write("up/down/cifar/data_batch_1.bin", records(1))
     for path in ["/up/down", "/up", "/up/"] {
       XCTAssertTrue(
-        message(directory + path).contains("the folder above CIFAR-10's files; should be --data \(directory)/up/down/cifar"),
+        message(directory + path).contains(
+          "the folder above CIFAR-10's files; should be --data \(directory)/up/down/cifar"),
         message(directory + path))
     }
     try FileManager.default.createDirectory(atPath: directory + "/classes/cat", withIntermediateDirectories: true)
@@ -198,7 +202,8 @@ final class CIFAR10Tests: XCTestCase {
       ("a test image", all, changed(record + 9, records(4))), ("a test label", all, changed(2 * record, records(4))),
     ]
     for (what, train, test) in others { XCTAssertNotEqual(try digest([(one, train)], test: test), whole, what) }
-    XCTAssertNotEqual(try DatasetSource.open("shapes", seed: 1).digest(), try DatasetSource.open("shapes", seed: 2).digest())
+    XCTAssertNotEqual(
+      try DatasetSource.open("shapes", seed: 1).digest(), try DatasetSource.open("shapes", seed: 2).digest())
   }
 
   func testAFileThatIsCutShortMeanwhileIsAnError() throws {

@@ -37,6 +37,61 @@ final class ConfigurationChecksTests: XCTestCase {
     XCTAssertNoThrow(try configuration.validate(ranks: 8))
   }
 
+  /// Statistics of one sample are refused wherever they come from, and only where a norm takes any.
+  func testTheSamplesThatShareStatistics() throws {
+    // Ranks, the fewest on a host, batch, scope, views, and whether it can be run.
+    let table: [(Int, Int?, Int, BatchNormScope, ViewNormalization, Bool)] = [
+      (2, 2, 2, .group(1), .apart, false), (4, 4, 4, .group(1), .apart, false), (4, 4, 4, .group(2), .apart, true),
+      (2, 2, 4, .group(1), .apart, true), (4, 2, 4, .node, .apart, true), (4, 1, 4, .node, .apart, false),
+      (4, nil, 4, .node, .apart, true), (2, 1, 4, .node, .apart, true), (1, 1, 2, .node, .apart, true),
+      (4, 1, 4, .sync, .apart, true), (2, 2, 2, .sync, .apart, true), (2, 2, 2, .local, .apart, false),
+      (2, 2, 4, .local, .apart, true), (1, 1, 2, .ghost(1), .apart, false), (1, 1, 2, .ghost(2), .apart, true),
+      (2, 2, 2, .ghost(1), .apart, false), (1, 1, 2, .group(1), .apart, true),
+      // Both views of one image do not make a batch.
+      (2, 2, 2, .group(1), .joint, false), (2, 2, 2, .local, .joint, false), (2, 1, 2, .node, .joint, false),
+    ]
+    for (ranks, fewest, batch, scope, views, isRight) in table {
+      var configuration = Recipe.quick.configuration
+      (configuration.batch, configuration.bnScope, configuration.bnViews) = (batch, scope, views)
+      let name = "\(scope) \(views), batch \(batch) on \(ranks) ranks, \(fewest ?? 0) on a host"
+      do {
+        try configuration.validate(ranks: ranks, fewestRanksOnHost: fewest)
+        XCTAssertTrue(isRight, name)
+      } catch {
+        XCTAssertFalse(isRight, "\(name): \(error)")
+        XCTAssertTrue("\(error)".contains("a single image has no variance; should be "), "\(error)")
+      }
+      configuration.encoderNorm = .gn
+      (configuration.projectorNorm, configuration.predictorNorm) = (.ln, .none)
+      XCTAssertNoThrow(
+        try configuration.validate(ranks: ranks, fewestRanksOnHost: fewest), "no norm takes any: \(name)")
+      configuration.projectorNorm = .brn
+      XCTAssertEqual(
+        (try? configuration.validate(ranks: ranks, fewestRanksOnHost: fewest)) != nil, isRight, "batch renorm: \(name)")
+      (configuration.projectorNorm, configuration.predictorNorm) = (.ln, .bn)
+      configuration.predictorDepth = 1
+      XCTAssertNoThrow(
+        try configuration.validate(ranks: ranks, fewestRanksOnHost: fewest), "a predictor without a norm: \(name)")
+    }
+    try assertFault(
+      batch: 4, scope: .group(1), ranks: 4,
+      "--bn-scope group:1: batch norm over a single image has no variance; should be group:2, or --batch 8 or more")
+  }
+
+  func testCountsThatAreTooLarge() throws {
+    for count in [1_048_577, Int(Int32.max), Int.max] {
+      XCTAssertNil(BatchNormScope("ghost:\(count)"))
+      XCTAssertNil(BatchNormScope("group:\(count)"))
+      for scope in [BatchNormScope.ghost(count), .group(count)] {
+        try assertFault(
+          batch: 8, scope: scope, ranks: 4, "--bn-scope \(scope): should have a count from 1 to 1048576")
+      }
+    }
+    XCTAssertEqual(BatchNormScope("ghost:1048576"), .ghost(1_048_576))
+    try assertFault(
+      batch: 1_048_576, ranks: 3, "--batch 1048576: 3 ranks cannot share it evenly; should be 1048575")
+  }
+
   /// Each part's scope must fit, and a message names the flag that it came from.
   func testScopesApart() throws {
     func fault(_ change: (inout Configuration) -> Void) -> String? {
@@ -99,7 +154,22 @@ final class ConfigurationChecksTests: XCTestCase {
     XCTAssertTrue(text.contains(" momentum 0.9"))
     XCTAssertTrue(text.contains("*out \"runs/a directory"))
     XCTAssertEqual(text.filter { $0 == "*" }.count, 3)
-    for line in text.split(separator: "\n") { XCTAssertLessThanOrEqual(line.count, 120) }
+    let out = "*out \"runs/a directory of a rather long name that takes several columns\""
+    for columns in [60, 80, 100, 120] {
+      let lines = request.text(ranks: 2, columns: columns).split(separator: "\n")
+      for line in lines { XCTAssertLessThanOrEqual(line.count, max(columns, out.count + 1), String(line)) }
+      XCTAssertTrue(lines.contains { $0.contains(out) }, "a long value is never cut")
+      let words = lines.joined(separator: " ").split(separator: " ").filter { !$0.isEmpty }
+      XCTAssertEqual(words, text.split { $0 == " " || $0 == "\n" }, "the same words in every width")
+    }
+  }
+
+  func testTheWidthIsTheTerminals() {
+    let table: [(Screen, Int)] = [
+      (.plain, 80), (.fixed(columns: 0), 60), (.fixed(columns: 59), 60), (.fixed(columns: 80), 80),
+      (.fixed(columns: 119), 119), (.fixed(columns: 300), 120),
+    ]
+    for (screen, width) in table { XCTAssertEqual(TextWidth.standardOutput(screen), width) }
   }
 
   private func assertFault(

@@ -103,12 +103,14 @@ final class ConfigurationFileTests: XCTestCase {
 
   func testMistakesInFiles() {
     assertMistake(
-      #"{"weight-decay": 1}"#, "config.json: unknown key weight-decay; the nearest known one is weight_decay")
-    assertMistake(#"{"lr": "0.1"}"#, #"config.json: lr "0.1": should be a number above 0, up to 1000"#)
+      #"{"weight-decay": 1}"#, "config.json: unknown key weight-decay; should be weight_decay")
+    assertMistake(
+      #"{"lr": "0.1"}"#, #"config.json: lr "0.1": should be a number above 0, up to 1000, without quotes: 0.1"#)
     assertMistake(#"{"batch": 12.5}"#, "config.json: batch 12.5: should be a whole number from 2 to 1048576")
     assertMistake(#"{"batch": true}"#, "config.json: batch true: should be a whole number from 2 to 1048576")
     assertMistake(#"{"data": null}"#, "config.json: data null: should be shapes or a path")
-    assertMistake(#"{"shuffle": false}"#, "config.json: shuffle false: should be one of on, off")
+    assertMistake(
+      #"{"shuffle": false}"#, #"config.json: shuffle false: should be one of on, off, in quotes: "off""#)
     assertMistake(#"{"epochs": 1, "steps": 2}"#, "config.json: both epochs and steps; should be one of them")
     assertMistake(#"{"recipe": "slow"}"#, #"config.json: recipe "slow": should be one of quick, study"#)
     assertMistake(

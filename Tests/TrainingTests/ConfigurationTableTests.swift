@@ -68,7 +68,9 @@ final class ConfigurationTableTests: XCTestCase {
       for text in texts {
         var configuration = Recipe.quick.configuration
         XCTAssertThrowsError(try setting.set(.text(text), in: &configuration, from: .flag), "\(name) \(text)") {
-          XCTAssertTrue("\($0)".hasSuffix(": should be \(setting.expectation)"), "\($0)")
+          let parts = "\($0)".components(separatedBy: ": should be \(setting.expectation)")
+          XCTAssertEqual(parts.count, 2, "\($0)")
+          XCTAssertTrue(parts.last == "" || parts.last?.hasPrefix(", written as ") == true, "\($0)")
         }
         XCTAssertEqual(configuration, Recipe.quick.configuration)
       }
@@ -106,7 +108,10 @@ final class ConfigurationTableTests: XCTestCase {
     XCTAssertEqual(nearest(to: "form", among: ["foo", "from", "forty"]), "from")
     XCTAssertEqual(nearest(to: "check", among: ["chick-en", "keep", "checkpoint-every"]), "checkpoint-every")
     XCTAssertEqual(nearest(to: "lrs", among: ["dim", "lr", "ls"]), "lr")
-    XCTAssertEqual(nearest(to: "", among: ["dim", "lr"]), "lr")
+    XCTAssertEqual(nearest(to: "ep", among: ["dim", "epochs"]), "epochs")
+    XCTAssertNil(nearest(to: "", among: ["dim", "lr"]))
+    XCTAssertNil(nearest(to: "learning-rate", among: ["head-bn-scope", "lr", "warmup-steps"]), "too far off")
+    XCTAssertNil(nearest(to: "xyz", among: ["lr", "dim"]))
   }
 
   private func camelCase(_ name: String) -> String {

@@ -52,7 +52,10 @@ final class CommandTests: XCTestCase {
     assertUsage("--lr: lacks its value; should be --lr VALUE", "--lr")
     assertUsage("--out: lacks its value; should be --out VALUE", "--out", "--lr", "1")
     assertUsage("unexpected argument cifar; should be --FLAG VALUE, see --help", "--lr", "1", "cifar")
-    assertUsage("unexpected argument -n; should be --FLAG VALUE, see --help", "-n", "2")
+    assertUsage(
+      "unexpected argument -n; there is no such setting: the number of ranks is mpirun's, mpirun -n RANKS byol-dist",
+      "-n",
+      "2")
     assertUsage("--lr -1: should be a number above 0, up to 1000", "--lr", "-1")
     assertUsage("--out \"\": should be a directory's path", "--out=")
     assertUsage("--optimizer adam: should be one of sgd, lars", "--optimizer", "adam")
@@ -80,7 +83,9 @@ final class CommandTests: XCTestCase {
     XCTAssertEqual(request.configuration.data, "shapes")
     assertUsage("data preview: lacks --out; should be --out FILE.png", "data", "preview")
     assertUsage("--out a.jpg: should be the name of a PNG file, FILE.png", "data", "preview", "--out", "a.jpg")
-    assertUsage("unknown flag --lr; the nearest known one is --out", "data", "preview", "--lr", "1")
+    assertUsage(
+      "--lr: is a flag of train, not of data preview; see byol-dist data preview --help", "data", "preview", "--lr", "1"
+    )
   }
 
   func testHelpAndVersion() throws {
@@ -119,7 +124,17 @@ final class CommandTests: XCTestCase {
     }
     let bench = HelpText.text(on: .bench)
     for setting in BenchRequest.settings { XCTAssertTrue(bench.contains("  --\(setting.name) "), setting.name) }
-    for line in help.split(separator: "\n") { XCTAssertLessThanOrEqual(line.count, 120) }
+    for topic in [HelpTopic.program, .train, .study, .report, .preview, .bench] {
+      let words = HelpText.text(on: topic, columns: 120).split { $0 == " " || $0 == "\n" }
+      for columns in [60, 80, 100, 120] {
+        let text = HelpText.text(on: topic, columns: columns)
+        // A flag with its choices is one word, too long for the narrowest.
+        for line in text.split(separator: "\n") where !line.contains("|") || columns >= 80 {
+          XCTAssertLessThanOrEqual(line.count, columns, String(line))
+        }
+        XCTAssertEqual(text.split { $0 == " " || $0 == "\n" }, words, "the same words in every width")
+      }
+    }
   }
 
   // MARK: -

@@ -81,7 +81,7 @@ final class StudyCommandTests: XCTestCase {
   func testMistakes() {
     assertUsage("study: lacks what to run; should be study NAME|FILE, one of norms, scope, escapes or a JSON file")
     assertUsage(
-      "study nroms: no such study or file; the nearest known one is norms of norms, scope, escapes", "nroms", "--quick")
+      "study nroms: no such study or file; the nearest known one is norms", "nroms", "--quick")
     assertUsage("study --list: takes nothing else; should be study --list", "norms", "--list")
     assertUsage("--seed: is no flag of study; a study's seeds are its --seeds", "my/grid.json", "--seed", "3")
     assertUsage("--resume: is no flag of study; a study always goes on where it was", "my/grid.json", "--resume=auto")
