@@ -1,0 +1,690 @@
+#!/usr/bin/env bash
+# Tests of launch/swift-toolchain.sh: launch/run and launch/test on a machine that has no Swift. A small archive, really
+# signed, takes the place of Swift's own; its `swift build` fails after it has left a line.
+# Usage: Tests/Launch/toolchain.sh [FILTER]; ends with "N passed, N failed, N skipped".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+filter=${1:-} passed=0 failed=0 skipped=0 status=0 server="" job=""
+matching=()
+for name in commands settings systems files tampered transfers wget tools users interrupted waiting broken space; do
+  if [[ "toolchain: $name" == *"$filter"* ]]; then matching+=("$name"); fi
+done
+if [ ${#matching[@]} = 0 ]; then
+  echo "0 passed, 0 failed, 0 skipped"
+  exit 0
+fi
+for tool in gpg gpgv flock; do
+  command -v "$tool" >/dev/null && continue
+  echo "skipped toolchain: all: no $tool here"
+  echo "0 passed, 0 failed, 1 skipped"
+  exit 0
+done
+
+work=$(mktemp -d)
+chmod 755 "$work"
+finish() {
+  [ -z "$job" ] || kill -KILL "$job" 2>/dev/null || true
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  umount "$repository/.swift-toolchain" 2>/dev/null || true
+  GNUPGHOME=$work/gpg gpgconf --kill gpg-agent 2>/dev/null || true
+  rm -rf "$work"
+}
+trap finish EXIT
+
+# --- a machine without Swift ------------------------------------------------------------------------------------------
+
+# A PATH of everything here but Swift and sudo; every package counts as installed.
+mkdir "$work/bin"
+for folder in /usr/sbin /sbin /usr/bin /bin; do
+  ln -sf "$folder"/* "$work/bin/"
+done
+rm -f "$work"/bin/swift* "$work"/bin/{sudo,dpkg-query,apt-get}
+cat >"$work/bin/dpkg-query" <<'SCRIPT'
+#!/bin/sh
+for package; do :; done
+if [ "$package" = "${ABSENT:-}" ]; then exit 1; else printf installed; fi
+SCRIPT
+printf '#!/bin/sh\necho "$*" >>"$APT"\n' >"$work/bin/apt-get"
+chmod +x "$work"/bin/{dpkg-query,apt-get}
+
+# system ID VERSION [ID_LIKE UBUNTU_CODENAME]: what /etc/os-release says.
+system() {
+  printf 'PRETTY_NAME="%s %s"\nID=%s\nVERSION_ID="%s"\n' "$1" "$2" "$1" "$2" >"$work/os-release"
+  if [ $# = 4 ]; then printf '%s="%s"\n' ID_LIKE "$3" UBUNTU_CODENAME "$4" >>"$work/os-release"; fi
+}
+
+# environment: sets given, what a start there has in its environment.
+environment() {
+  given=(PATH="$work/stubs:$work/bin" HOME="$work/nowhere" TMPDIR="$work/tmp" CALLS="$work/calls" APT="$work/apt"
+    BYOL_DIST_SWIFT_FOLDERS="$work/nowhere" BYOL_DIST_OS_RELEASE="$work/os-release" BYOL_DIST_SWIFT_TIMEOUT=1
+    BYOL_DIST_SWIFT_SHA256="$sha" BYOL_DIST_SWIFT_FINGERPRINT="$fingerprint" ${settings[@]+"${settings[@]}"})
+}
+
+# machine COMMAND ARGUMENTS...: one of the launch scripts there; sets status and $work/out.
+machine() {
+  environment
+  status=0
+  timeout -k 5 60 ${as[@]+"${as[@]}"} env -i "${given[@]}" "$repository/launch/$1" "${@:2}" >"$work/out" 2>&1 </dev/null ||
+    status=$?
+} 2>/dev/null
+
+# machine_starts OUT COMMAND: the same in the background; sets job.
+machine_starts() {
+  environment
+  env --default-signal=INT -i "${given[@]}" "$repository/launch/$2" >"$1" 2>&1 </dev/null &
+  job=$!
+}
+
+ends() { # ends JOB: sets status
+  status=0
+  wait "$1" || status=$?
+} 2>/dev/null
+
+# fresh: a clone that has fetched nothing, on Debian 12, and the right archive to fetch.
+fresh() {
+  rm -rf "$repository"
+  mkdir -p "$repository"
+  cp -r launch "$repository/"
+  rm -rf "$work/calls" "$work/apt" "$work/requests" "$work/gate" "$work/stubs"
+  mkdir "$work/stubs"
+  system debian 12
+  serve "$work/good.tar.gz" "$work/good.tar.gz.sig" "$work/key.asc"
+  fingerprint=$good_key settings=(BYOL_DIST_SWIFT_URL="file://$work/mirror")
+}
+
+# stub NAME SCRIPT: a program of that name comes first in the machine's PATH, until the next `fresh`.
+stub() {
+  printf '#!/bin/sh\n%s\n' "$2" >"$work/stubs/$1"
+  chmod +x "$work/stubs/$1"
+}
+
+# --- archives ---------------------------------------------------------------------------------------------------------
+
+archive=swift-6.3.1-RELEASE-debian12.tar.gz
+key=release-key-swift-6.x.asc
+repository="$work/a clone"
+target=$repository/.swift-toolchain/${archive%.tar.gz}
+as=()
+mkdir "$work/mirror" "$work/tmp" "$work/gpg"
+chmod 1777 "$work/tmp"
+chmod 700 "$work/gpg"
+export GNUPGHOME=$work/gpg
+
+# serve ARCHIVE SIGNATURE KEY: what the mirror has from now on, none for "".
+serve() {
+  rm -f "$work"/mirror/*
+  [ -z "$1" ] || cp "$1" "$work/mirror/$archive"
+  [ -z "$2" ] || cp "$2" "$work/mirror/$archive.sig"
+  [ -z "$3" ] || cp "$3" "$work/mirror/$key"
+  sha=$(sha256sum <"${1:-$work/good.tar.gz}" | cut -d ' ' -f 1)
+}
+
+# pack NAME: NAME.tar.gz of $work/pack, whose one folder is the archive's.
+pack() { tar -czf "$work/$1.tar.gz" -C "$work/pack" swift; }
+
+# new_key NAME [GPG'S OPTIONS]: prints the fingerprint.
+new_key() {
+  gpg --batch --quiet "${@:2}" --passphrase '' --quick-generate-key "$1 <$1@test>" ed25519 sign "${expires:-never}" 2>/dev/null
+  gpg --batch --with-colons --list-keys "$1@test" 2>/dev/null | awk -F: '/^fpr/ { print $10; exit }'
+}
+
+sign() { # sign KEY ARCHIVE SIGNATURE [GPG'S OPTIONS]
+  gpg --batch --quiet --yes "${@:4}" -u "$1@test" -o "$3" --detach-sign "$2" 2>/dev/null
+}
+
+swift=$work/pack/swift/usr/bin/swift
+mkdir -p "${swift%/*}"
+cat >"$swift" <<'SCRIPT'
+#!/bin/sh
+case $1 in
+  --version) echo "Swift version ${FAKE_VERSION:-6.3.1} (swift-6.3.1-RELEASE)" ;;
+  *) echo "$*" >>"$CALLS"; exit 1 ;;
+esac
+SCRIPT
+chmod +x "$swift"
+head -c 100000 /dev/urandom >"$work/pack/swift/usr/rest"
+pack good
+printf '#!/bin/sh\necho "libz: not found" >&2\nexit 127\n' >"$swift"
+pack lame
+rm "$swift"
+pack empty
+good_key=$(new_key good)
+other_key=$(new_key other)
+expired_key=$(expires=1d new_key expired --faked-system-time 20200101T000000)
+revoked_key=$(new_key revoked)
+for name in good lame empty; do
+  sign good "$work/$name.tar.gz" "$work/$name.tar.gz.sig"
+done
+sign other "$work/good.tar.gz" "$work/other.sig"
+sign expired "$work/good.tar.gz" "$work/expired.sig" --faked-system-time 20200101T010000
+sign revoked "$work/good.tar.gz" "$work/revoked.sig"
+sed 's/^:---/---/' "$work/gpg/openpgp-revocs.d/$revoked_key.rev" | gpg --batch --quiet --import 2>/dev/null
+for name in good other expired revoked; do
+  gpg --batch --quiet --armor --export "$name@test" >"$work/$name.asc"
+done
+cp "$work/good.asc" "$work/key.asc"
+{ cat "$work/good.tar.gz" && echo more; } >"$work/tampered.tar.gz"
+head -c 50000 "$work/good.tar.gz" >"$work/short.tar.gz"
+echo '<!DOCTYPE html><title>Sign in</title>' >"$work/page"
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+good() {
+  passed=$((passed + 1))
+  echo "passed  toolchain: $1"
+}
+
+bad() { # bad NAME REASON
+  failed=$((failed + 1))
+  echo "FAILED  toolchain: $1: $2; status $status and:"
+  cat "$work/out"
+}
+
+skip() {
+  skipped=$((skipped + 1))
+  echo "skipped toolchain: $1: $2"
+}
+
+# built NAME [TEXT]...: the toolchain is there, was called to build, and nothing else is left.
+built() {
+  local name=$1 text
+  shift
+  [ "$status" = 1 ] && grep -qx "[a-z]*: the build failed" "$work/out" || { bad "$name" "no build" && return 0; }
+  grep -q '^build ' "$work/calls" 2>/dev/null || { bad "$name" "swift was not called" && return 0; }
+  [ "$(ls "$repository/.swift-toolchain")" = "lock"$'\n'"${target##*/}" ] ||
+    { bad "$name" "left: $(ls "$repository/.swift-toolchain")" && return 0; }
+  for text in "$@"; do
+    grep -qF -- "$text" "$work/out" || { bad "$name" "no '$text'" && return 0; }
+  done
+  good "$name"
+}
+
+# refused NAME STATUS KEPT TEXT...: no toolchain; the last line has the texts; KEPT is yes where the archive may stay.
+refused() {
+  local name=$1 wanted=$2 kept=$3 text
+  shift 3
+  [ "$status" = "$wanted" ] || { bad "$name" "status $wanted was due" && return 0; }
+  [ ! -e "$target" ] && [ ! -e "$repository/.swift-toolchain/work" ] && [ ! -e "$work/calls" ] ||
+    { bad "$name" "something was unpacked" && return 0; }
+  [ "$kept" = yes ] || [ ! -e "$target.tar.gz" ] || { bad "$name" "the archive is still there" && return 0; }
+  for text in "$@"; do
+    tail -n 1 "$work/out" | grep -qF -- "$text" || { bad "$name" "no '$text' in the last line" && return 0; }
+  done
+  [ "$(grep -cvE ': Swift 6 is not here \(found .*\): fetching |are right: unpacking$' "$work/out")" = 1 ] || { bad "$name" "more than one line" && return 0; }
+  good "$name"
+}
+
+# --- a server ---------------------------------------------------------------------------------------------------------
+
+# The first folder of an address says how the archive is served; the rest always is as it should be.
+cat >"$work/server.py" <<'SCRIPT'
+import http.server, os, sys, time
+work = sys.argv[1]
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    cuts = 0
+    def log_message(self, *arguments): pass
+
+    def do_HEAD(self): self.answer(False)
+    def do_GET(self): self.answer(True)
+
+    def answer(self, whole):
+        mode, name = self.path.strip("/").split("/")
+        span = self.headers.get("Range")
+        with open(work + "/requests", "a") as log: log.write(f"{self.command} {name} {span}\n")
+        special = name.endswith(".gz")
+        path = os.path.join(work, "mirror", name)
+        if not os.path.exists(path) or special and mode == "none": return self.send_error(404)
+        if special and mode == "busy": return self.send_error(503)
+        if special and mode == "silent": return time.sleep(30)
+        if special and mode == "shy" and not whole: return self.send_error(405)
+        data = open(work + "/page" if special and mode == "page" else path, "rb").read()
+        if span and mode != "plain":
+            start = int(span.split("=")[1].split("-")[0])
+            if start >= len(data): return self.send_error(416)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+            data = data[start:]
+        else: self.send_response(200)
+        if mode != "shy": self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if not whole: return
+        half = len(data) // 2 if special and mode in ("cut", "plain", "gate") else len(data)
+        if mode == "hang" and special: half = 500 # curl's speed is that of the last seconds
+        if mode == "cut" and Handler.cuts == 2: half, Handler.cuts = len(data), 0
+        elif mode == "cut" and special: Handler.cuts += 1
+        self.wfile.write(data[:half])
+        self.wfile.flush()
+        if mode == "hang" and special: time.sleep(30)
+        while mode == "gate" and special and not os.path.exists(work + "/gate"): time.sleep(0.02)
+        if mode == "gate" and special: self.wfile.write(data[half:])
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server.daemon_threads = True
+with open(work + "/port.new", "w") as file: file.write(str(server.server_address[1]))
+os.rename(work + "/port.new", work + "/port")
+server.serve_forever()
+SCRIPT
+
+# until COMMAND...: waits until it succeeds, 20 s at most.
+until_true() {
+  for _ in $(seq 1000); do
+    ! "$@" 2>/dev/null || return 0
+    sleep 0.02
+  done
+  return 1
+}
+
+# have_server NAME: starts the server, or skips the case.
+have_server() {
+  [ -z "$server" ] || return 0
+  if ! python3 -c '' 2>/dev/null; then
+    skip "$1" "no python3 here"
+    return 1
+  fi
+  python3 "$work/server.py" "$work" &
+  server=$!
+  until_true test -s "$work/port"
+  url=http://127.0.0.1:$(cat "$work/port")
+}
+
+# gets PATTERN: how many requests for the archive match.
+gets() { grep -c "^GET $archive $1" "$work/requests" || true; }
+
+# --- cases ------------------------------------------------------------------------------------------------------------
+
+case_commands() {
+  local command form
+  for command in run test; do
+    fresh
+    machine "$command"
+    built "launch/$command fetches Swift and goes on to build" "(found none): fetching Swift 6.3.1 for debian12, 1 MB" \
+      "into .swift-toolchain/" "checksum and signature are right"
+    rm -r "$work"/mirror/* "$work/calls"
+    machine "$command"
+    built "launch/$command finds what was fetched"
+    ! grep -q fetching "$work/out" || bad "launch/$command" "fetched again"
+  done
+  for form in "$work/mirror/" "$work/mirror/$archive" "${work//tmp/%74mp}/mirror"; do
+    fresh
+    settings=("BYOL_DIST_SWIFT_URL=file://$form")
+    machine run
+    built "BYOL_DIST_SWIFT_URL as ${form/#$work/...}"
+  done
+}
+
+case_settings() {
+  fresh
+  settings+=(BYOL_DIST_FETCH_SWIFT=off)
+  machine run
+  refused "nothing is fetched" 1 no "needs Swift 6 or newer in PATH or /opt/swift/usr/bin (https://www.swift.org/install); found none"
+  machine test
+  refused "nothing is fetched by launch/test" 1 no "https://www.swift.org/install"
+  stub swift 'echo "Swift version 5.9 (old)"'
+  machine run
+  refused "an older Swift in PATH is named" 1 no "found $work/stubs/swift (version 5)"
+  fresh
+  stub swift 'echo "Swift version 5.9 (old)"'
+  settings+=(PATH="$work/bin" BYOL_DIST_SWIFT_FOLDERS="$work/nowhere:$work/stubs")
+  machine run
+  built "an older Swift elsewhere is named, and 6 is fetched" "(found $work/stubs/swift (version 5)): fetching"
+  local row
+  for row in FETCH_SWIFT=no SWIFT_URL=localhost/x SWIFT_URL=ftp://localhost/x SWIFT_URL=file://x SWIFT_SHA256=12 \
+    SWIFT_FINGERPRINT=B47A981F SWIFT_TIMEOUT=0; do
+    fresh
+    settings+=("BYOL_DIST_$row")
+    machine run
+    refused "a mistake: $row" 2 no "BYOL_DIST_${row%%=*} is '${row#*=}'; should "
+  done
+  # Without a mirror, Swift's own checksum and key are meant. curl is not run, or it would fetch.
+  fresh
+  stub curl 'exit 6'
+  settings=()
+  machine run
+  grep -v 'count only with BYOL_DIST_SWIFT_URL' "$work/out" >"$work/rest" || true
+  [ "$(wc -l <"$work/rest")" -lt "$(wc -l <"$work/out")" ] || status=silent
+  mv "$work/rest" "$work/out"
+  refused "Swift's own checksum and key cannot be replaced" 1 no "could not fetch Swift's key https://www.swift.org/keys/" "no such host"
+}
+
+case_systems() {
+  local id version like codename wanted machine_type
+  while read -r id version like codename wanted; do
+    fresh
+    rm "$work/mirror/$archive" "$work/mirror/$archive.sig"
+    if [ "$like" = - ]; then system "$id" "$version"; else system "$id" "$version" "$like" "$codename"; fi
+    machine run
+    if [ "$wanted" = none ]; then
+      refused "$id $version" 1 no "is not fetched for '$id $version': should be Debian 12, Ubuntu"
+    else
+      refused "$id $version" 1 no "could not fetch the signature file://$work/mirror/swift-6.3.1-RELEASE-$wanted.tar.gz.sig"
+    fi
+  done <<'ROWS'
+debian 12 - - debian12
+debian 13 - - none
+ubuntu 22.04 debian jammy ubuntu22.04
+ubuntu 24.04 debian noble ubuntu24.04
+ubuntu 25.10 debian questing none
+linuxmint 22.1 ubuntu,debian noble ubuntu24.04
+pop 22.04 ubuntu,debian jammy ubuntu22.04
+rhel 9.4 - - ubi9
+rocky 9.5 - - ubi9
+rhel 8.10 - - none
+almalinux 90 - - none
+fedora 39 - - fedora39
+fedora 41 - - fedora41
+fedora 40 - - none
+amzn 2 - - amazonlinux2
+amzn 2023 - - amazonlinux2023
+alpine 3.19.1 - - none
+ROWS
+  fresh
+  rm "$work/os-release"
+  machine run
+  refused "a system without /etc/os-release" 1 no "is not fetched for ''"
+  for machine_type in aarch64 ppc64le; do
+    fresh
+    stub uname "echo $machine_type"
+    machine run
+    refused "$machine_type" 1 no "is not fetched for $machine_type: byol-dist needs x86-64 with AVX2"
+  done
+}
+
+# The right archive, signature and key, but for one.
+case_files() {
+  local name archive_file signature key_file sum by text
+  while IFS='|' read -r name archive_file signature key_file sum by text; do
+    fresh
+    serve "${archive_file:+$work/$archive_file}" "${signature:+$work/$signature}" "${key_file:+$work/$key_file}"
+    [ -z "$sum" ] || sha=$(printf '%064d' "$sum")
+    by=${by}_key
+    fingerprint=${!by}
+    machine run
+    if [ "$text" = built ]; then built "$name"; else refused "$name" 1 no "$text"; fi
+  done <<'ROWS'
+the key has expired since it signed|good.tar.gz|expired.sig|expired.asc||expired|built
+no archive||good.tar.gz.sig|good.asc||good|.tar.gz: no such file
+no signature|good.tar.gz||good.asc||good|could not fetch the signature
+no key|good.tar.gz|good.tar.gz.sig|||good|could not fetch Swift's key
+another checksum|good.tar.gz|good.tar.gz.sig|good.asc|7|good|, should be 0000
+signed by another key, which is served|good.tar.gz|other.sig|other.asc||good|.sig is not by the key with fingerprint
+signed by another key|good.tar.gz|other.sig|good.asc||good|.sig is not by the key with fingerprint
+another key is served|good.tar.gz|good.tar.gz.sig|other.asc||good|does not hold the key with fingerprint
+the key is revoked|good.tar.gz|revoked.sig|revoked.asc||revoked|is revoked
+the signature is another archive's|good.tar.gz|lame.tar.gz.sig|good.asc||good|is not of the archive
+the signature is a page|good.tar.gz|page|good.asc||good|.sig is no signature
+the key is a page|good.tar.gz|good.tar.gz.sig|page||good|holds no public key
+the archive is a page|page|good.tar.gz.sig|good.asc||good|begins with '<!DOCTYPE html>
+no swift in the archive|empty.tar.gz|empty.tar.gz.sig|good.asc||good|holds no usr/bin/swift
+ROWS
+  fresh
+  serve "$work/lame.tar.gz" "$work/lame.tar.gz.sig" "$work/good.asc"
+  machine run
+  refused "a Swift that does not start" 1 yes "does not start here (status 127: libz: not found)"
+}
+
+# What the checksum does not find, the signature does, and the other way round.
+case_tampered() {
+  local name right
+  right=$(sha256sum <"$work/good.tar.gz" | cut -d ' ' -f 1)
+  for name in tampered short; do
+    fresh
+    serve "$work/$name.tar.gz" "$work/good.tar.gz.sig" "$work/good.asc"
+    machine run
+    refused "$name, with its checksum" 1 no "signature: " "is not of the archive"
+    sign good "$work/$name.tar.gz" "$work/mirror/$archive.sig"
+    sha=$right
+    machine run
+    refused "$name, signed" 1 no "checksum: " "should be $right"
+  done
+}
+
+# transfers: by curl, or by wget where curl is hidden.
+transfers() {
+  local mode text by=curl
+  [ -e "$work/bin/curl" ] || by=wget
+  while IFS='|' read -r mode text; do
+    fresh
+    settings=(BYOL_DIST_SWIFT_URL="$url/$mode")
+    machine run
+    if [ "$text" = built ]; then built "$by: $mode" "1 MB"; else refused "$by: $mode" 1 yes "could not fetch $url/$mode" "$text"; fi
+  done <<'ROWS'
+right|built
+cut|built
+plain|the connection was lost
+silent|for 1 s
+none|404
+ROWS
+  fresh
+  mkdir "$repository/.swift-toolchain"
+  head -c 40000 "$work/good.tar.gz" >"$target.tar.gz"
+  settings=(BYOL_DIST_SWIFT_URL="$url/right")
+  machine run
+  [ "$(gets "bytes=40000-")" = 1 ] || status=whole
+  built "$by: goes on after what is here" "1 MB (1 MB are here)"
+  fresh
+  settings=(BYOL_DIST_SWIFT_URL="$url/shy")
+  machine run
+  built "$by: a server that does not say the size" "about 1000 MB"
+}
+
+case_transfers() {
+  have_server transfers || return 0
+  transfers
+  local mode
+  for mode in hang busy; do
+    fresh
+    settings=(BYOL_DIST_SWIFT_URL="$url/$mode")
+    machine run
+    refused "curl: $mode" 1 yes "could not fetch $url/$mode"
+  done
+  fresh
+  settings=(BYOL_DIST_SWIFT_URL="$url/page")
+  machine run
+  refused "a page in place of the archive" 1 no "gave no gzip archive: it begins with '<!DOCTYPE html>"
+  fresh
+  mkdir "$repository/.swift-toolchain"
+  cp "$work/good.tar.gz" "$target.tar.gz"
+  settings=(BYOL_DIST_SWIFT_URL="$url/right")
+  machine run
+  [ "$(gets .)" = 0 ] || status=fetched
+  built "a complete archive is not fetched again"
+}
+
+case_wget() {
+  have_server wget || return 0
+  [ -e "$work/bin/wget" ] || { skip wget "no wget here" && return 0; }
+  hide curl
+  transfers
+  show curl
+}
+
+# hide TOOL... and show TOOL...: takes it out of the machine's PATH and puts it back.
+hide() { for tool; do mv "$work/bin/$tool" "$work/$tool.hidden"; done; }
+show() { for tool; do mv "$work/$tool.hidden" "$work/bin/$tool"; done; }
+
+case_tools() {
+  fresh
+  settings=(BYOL_DIST_SWIFT_URL=http://127.0.0.1:1)
+  hide curl wget
+  machine run
+  refused "neither curl nor wget" 1 no "cannot be fetched without curl (or wget)"
+  settings+=(ABSENT=curl)
+  machine run
+  grep -v ': installing curl$' "$work/out" >"$work/rest"
+  mv "$work/rest" "$work/out"
+  grep -q 'install --no-install-recommends curl' "$work/apt" || status=apt
+  refused "neither, and apt installs curl" 1 no "without curl"
+  show curl wget
+  local tool
+  for tool in gpgv flock; do
+    fresh
+    hide "$tool"
+    machine run
+    refused "no $tool" 1 no "cannot be fetched without $tool"
+    show "$tool"
+  done
+  fresh
+  settings+=(ABSENT=libstdc++-12-dev)
+  machine run
+  grep -q 'install --no-install-recommends libstdc++-12-dev' "$work/apt" || status=apt
+  built "packages that Swift needs are installed"
+  rm -r "$work/apt" "$work/calls"
+  machine run
+  grep -q 'install --no-install-recommends libstdc++-12-dev' "$work/apt" || status=apt
+  built "and for a toolchain that was fetched elsewhere"
+}
+
+case_users() {
+  fresh
+  touch "$repository/.swift-toolchain"
+  machine run
+  refused "a file in the folder's place" 1 no "cannot be put into $repository/.swift-toolchain" "should be writable"
+  if [ "$(id -u)" != 0 ] || ! command -v runuser >/dev/null; then
+    skip "an ordinary user" "not root here"
+    return 0
+  fi
+  as=(runuser -u nobody --)
+  fresh
+  settings+=(ABSENT=tzdata CALLS="$work/tmp/calls")
+  machine run
+  refused "a repository that the user cannot write to" 1 no "(Permission denied)" "should be writable"
+  chown nobody "$repository"
+  machine run
+  cp "$work/tmp/calls" "$work/calls"
+  built "an ordinary user, with what packages there are"
+  as=()
+}
+
+# The archive's first half has come, the server waits with the rest.
+half_here() { [ "$(stat -c %s "$target.tar.gz")" -ge 40000 ]; }
+
+# halfway: a start of COMMAND that waits for the archive's second half; sets job.
+halfway() {
+  fresh
+  settings=(BYOL_DIST_SWIFT_URL="$url/gate" BYOL_DIST_SWIFT_TIMEOUT=30)
+  machine_starts "$work/out" "$1"
+  until_true half_here
+}
+
+case_interrupted() {
+  have_server interrupted || return 0
+  local command signal wanted
+  while read -r command signal wanted; do
+    halfway "$command"
+    kill -s "$signal" "$job"
+    ends "$job"
+    if [ "$status" = "$wanted" ] && [ ! -e "$target" ] && half_here && flock -n "$repository/.swift-toolchain/lock" true; then
+      good "launch/$command: $signal ends a download at once"
+    else
+      bad "launch/$command: $signal ends a download at once" "status $wanted was due"
+    fi
+    touch "$work/gate"
+    machine "$command"
+    [ "$(gets "bytes=[45]")" = 1 ] || status=whole
+    built "and the next start goes on after the first half"
+  done <<'ROWS'
+run TERM 75
+run INT 75
+run USR1 75
+test TERM 143
+test INT 130
+ROWS
+  # curl outlives a start that is killed, and the lock is curl's too.
+  halfway run
+  kill -KILL "$job"
+  ends "$job"
+  machine_starts "$work/out" run
+  until_true grep -q 'waiting for it' "$work/out"
+  touch "$work/gate"
+  ends "$job"
+  [ "$(gets .)" = 1 ] || status=again
+  built "KILL: the next start takes what came"
+  fresh
+  stub tar "$work/bin/tar"' "$@" --exclude rest; kill -KILL $PPID'
+  machine run
+  if [ "$status" = 137 ] && [ ! -e "$target" ] && [ -e "$repository/.swift-toolchain/work/new/usr/bin/swift" ]; then
+    good "KILL while it unpacks leaves no toolchain"
+  else
+    bad "KILL while it unpacks leaves no toolchain" "status 137 was due"
+  fi
+  rm "$work/stubs/tar"
+  machine run
+  [ -e "$target/usr/rest" ] || status=half
+  built "and the next start unpacks all of it"
+}
+
+case_waiting() {
+  have_server waiting || return 0
+  local first
+  halfway run
+  first=$job
+  machine_starts "$work/out2" test
+  until_true grep -q 'waiting for it' "$work/out2"
+  touch "$work/gate"
+  ends "$job"
+  ends "$first"
+  [ "$(gets .)" = 1 ] && [ "$(grep -c ^build "$work/calls")" = 2 ] || status=twice
+  built "two starts at once fetch once, and both build"
+  halfway run
+  first=$job
+  settings=(BYOL_DIST_SWIFT_URL="$url/right")
+  machine_starts "$work/out2" run
+  until_true grep -q 'waiting for it' "$work/out2"
+  kill -TERM "$first"
+  ends "$first"
+  ends "$job"
+  cp "$work/out2" "$work/out"
+  built "a start that waited fetches itself where the first one was stopped"
+}
+
+case_broken() {
+  local name script
+  while IFS='|' read -r name script; do
+    fresh
+    mkdir -p "$target/usr/bin"
+    touch "$target/usr/old"
+    printf '%b' "$script" >"$target/usr/bin/swift"
+    chmod +x "$target/usr/bin/swift"
+    machine run
+    [ ! -e "$target/usr/old" ] || status=old
+    built "a fetched toolchain $name is fetched anew" "(found $target/usr/bin/swift (" "): fetching"
+  done <<'ROWS'
+that does not start|#!/bin/sh\nexit 1\n
+that says nothing|#!/bin/sh\n
+of version 5|#!/bin/sh\necho Swift version 5.10 '(x)'\n
+without its interpreter|#!/nowhere/sh\n
+ROWS
+  fresh
+  mkdir -p "$target/usr"
+  machine run
+  built "a fetched toolchain without swift is fetched anew" "(found $target/usr/bin/swift (no such file)): fetching"
+}
+
+case_space() {
+  local size text
+  fresh
+  stub df 'echo; echo none 900 500 400'
+  machine run
+  refused "a full disk" 1 no "no room for Swift in $repository/.swift-toolchain: 0 MB free, should be 1 MB"
+  while read -r size text; do
+    fresh
+    mkdir "$repository/.swift-toolchain"
+    if ! mount -t tmpfs -o "size=$size" none "$repository/.swift-toolchain" 2>/dev/null; then
+      skip "a disk that fills" "no right to mount"
+      continue
+    fi
+    stub df 'echo; echo none 0 0 1000000'
+    machine run
+    refused "a disk that fills: $text" 1 yes "$text"
+    umount "$repository/.swift-toolchain"
+  done <<'ROWS'
+64k could not be copied
+160k could not unpack
+ROWS
+}
+
+for name in "${matching[@]}"; do "case_$name"; done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
