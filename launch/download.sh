@@ -70,11 +70,11 @@ http_error() { # http_error CODE FILE
 
 transfer_curl() {
   local seconds=${BYOL_DIST_SWIFT_TIMEOUT:-60} status=0 meter=--silent
-  local options=(--location --fail --connect-timeout "$seconds" --speed-limit 1000 --speed-time "$seconds")
+  local options=(--location --fail --connect-timeout $((seconds < 20 ? seconds : 20)) --speed-limit 1000 --speed-time "$seconds")
   [ -n "${BYOL_DIST_SWIFT_URL:-}" ] || options+=(--proto "=https")
   [ ! -s "$2" ] || options+=(--continue-at -)
   case $1 in *.tar.gz) [ ! -t 2 ] || meter=--progress-bar ;; esac
-  interruptible curl -q "$meter" "${options[@]}" --output "$2" --write-out '%{http_code}' "$1" >"$swift_work/code" || status=$?
+  interruptible curl "$meter" "${options[@]}" --output "$2" --write-out '%{http_code}' "$1" >"$swift_work/code" || status=$?
   case $status in
     0) return 0 ;;
     6) transfer_error="no such host" ;;
@@ -101,7 +101,7 @@ transfer_curl() {
 
 transfer_wget() {
   local seconds=${BYOL_DIST_SWIFT_TIMEOUT:-60} status=0 code
-  interruptible wget --no-config -nv --continue --tries=1 --timeout="$seconds" -O "$2" "$1" 2>"$swift_work/code" || status=$?
+  interruptible wget -nv --continue --tries=1 --timeout="$seconds" -O "$2" "$1" 2>"$swift_work/code" || status=$?
   case $status in
     0) return 0 ;;
     3)
@@ -146,9 +146,9 @@ measure() { # measure URL
       ;;
   esac
   if command -v curl >/dev/null; then
-    interruptible curl -q --silent --location --fail --head --max-time "$seconds" "$1" >"$headers" 2>/dev/null || true
+    interruptible curl --silent --location --fail --head --max-time "$seconds" "$1" >"$headers" 2>/dev/null || true
   else
-    interruptible wget --no-config --spider --server-response --tries=1 --timeout="$seconds" "$1" >"$headers" 2>&1 || true
+    interruptible wget --spider --server-response --tries=1 --timeout="$seconds" "$1" >"$headers" 2>&1 || true
   fi
   remote_bytes=$(tr -d '\r' <"$headers" |
     awk '/^ *HTTP\// { bytes = ""; ok = $2 == 200 }

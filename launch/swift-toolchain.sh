@@ -86,6 +86,7 @@ swift_source() {
     swift_origin=download.swift.org
     [ -z "${BYOL_DIST_SWIFT_SHA256:-}${BYOL_DIST_SWIFT_FINGERPRINT:-}" ] ||
       say "BYOL_DIST_SWIFT_SHA256 and BYOL_DIST_SWIFT_FINGERPRINT count only with BYOL_DIST_SWIFT_URL: Swift's own are used"
+    unset BYOL_DIST_SWIFT_SHA256 BYOL_DIST_SWIFT_FINGERPRINT
     return 0
   fi
   [[ $mirror =~ ^(https?://[^/]|file:///) ]] ||
@@ -109,10 +110,10 @@ swift_source() {
 
 # --- checks ---------------------------------------------------------------------------------------------------------------
 
-# give_up LINE: leaves nothing but what another start can go on with.
+# give_up WORDS...: leaves nothing but what another start can go on with.
 give_up() {
   rm -rf "$swift_work"
-  fail 1 "$1"
+  fail 1 "$@"
 }
 
 # refuse LINE: the archive is not what it should be.
@@ -172,7 +173,7 @@ check_signature() {
 
 check_space() { # check_space BYTES
   local free need
-  # Unpacked, a release takes 3.2 times its archive.
+  # The archive, and 3.5 times as much for what it unpacks to.
   need=$(megabytes $(($1 * 45 / 10 - $(bytes_of "$swift_archive"))))
   free=$(df -Pk "$SWIFT_HOME" | awk 'NR == 2 { print int($4 * 1024 / 1000000) }')
   [ "${free:-$need}" -ge "$need" ] || give_up "no room for Swift in $SWIFT_HOME: $free MB free, should be $need MB"
@@ -187,17 +188,23 @@ lock_swift() {
     fail 1 "Swift 6 is not here and cannot be put into $SWIFT_HOME (${reason##*: }): should be writable, or Swift 6 $SWIFT_POINTER"
   fi
   exec {swift_lock}>>"$SWIFT_HOME/lock"
-  flock -n "$swift_lock" && return 0
+  flock -n "$swift_lock" 2>/dev/null && return 0
   say "another start is fetching Swift: waiting for it ($SWIFT_HOME/lock)"
-  interruptible flock "$swift_lock"
+  interruptible flock "$swift_lock" 2>/dev/null || fail 1 "$SWIFT_HOME/lock cannot be locked: should be on a file system with flock"
+}
+
+# get URL FILE [LINE]: downloads it or gives up.
+get() {
+  download "$1" "$2" || give_up "Swift 6 is not here; could not fetch $1: $transfer_error;${3:+ $3;} should be reachable," \
+    "or there should be a mirror (BYOL_DIST_SWIFT_URL) or Swift 6 $SWIFT_POINTER"
 }
 
 fetch_files() { # fetch_files FOUND: the archive, its signature and the key
   local have size="about 1000 MB" rest=""
   # The small ones first: without them the archive is of no use.
-  download "$swift_key_url" "$swift_work/key" || give_up "could not fetch Swift's key $swift_key_url: $transfer_error"
+  get "$swift_key_url" "$swift_work/key"
   read_key
-  download "$swift_url.sig" "$swift_work/sig" || give_up "could not fetch the signature $swift_url.sig: $transfer_error"
+  get "$swift_url.sig" "$swift_work/sig"
   # Of an empty file it is no signature; any other fault it would have of the archive too.
   signature_fault /dev/null
   [ "$swift_fault" = "other file" ] || give_up "signature: $swift_fault; nothing was fetched"
@@ -212,8 +219,9 @@ fetch_files() { # fetch_files FOUND: the archive, its signature and the key
   [ "$have" = 0 ] || rest=" ($(megabytes "$have") MB are here)"
   say "Swift 6 is not here (found$1): fetching Swift $SWIFT_RELEASE for $swift_system, $size$rest," \
     "from $swift_origin into .swift-toolchain/"
-  [ "$have" != 0 ] && [ "$have" = "$remote_bytes" ] || download "$swift_url" "$swift_archive" ||
-    give_up "could not fetch $swift_url: $transfer_error; another start goes on after $(megabytes "$(bytes_of "$swift_archive")") MB"
+  if [ "$have" = 0 ] || [ "$have" != "$remote_bytes" ]; then
+    get "$swift_url" "$swift_archive" "another start goes on from where this one ended"
+  fi
 }
 
 # unpack_swift TARGET: whenever this is stopped, the folder TARGET is a complete toolchain or not there.
@@ -276,7 +284,8 @@ fetch_swift() {
     fetch_files "$found"
     check_checksum
     check_signature
-    say "checksum and signature are right: unpacking"
+    say "checksum${BYOL_DIST_SWIFT_SHA256:+ (BYOL_DIST_SWIFT_SHA256)} and" \
+      "signature${BYOL_DIST_SWIFT_FINGERPRINT:+ (BYOL_DIST_SWIFT_FINGERPRINT)} are right: unpacking"
     unpack_swift "$target"
     say "Swift $SWIFT_RELEASE is in $target"
   fi
