@@ -1,9 +1,9 @@
-# Sourced by launch/swift-toolchain.sh: downloads that go on where they ended, are given up without progress and end at once by
-# a signal. $swift_work is a folder for what is left of each.
+# Sourced by launch/swift-toolchain.sh: downloads that go on where they ended, are given up without progress and end at
+# once by a signal. $swift_work is a folder for what is left of each.
 # shellcheck shell=bash
 
-# interruptible COMMAND...: a signal ends the command at once and then has its usual effect here. (bash by itself would wait
-# for the command's end first.)
+# interruptible COMMAND...: a signal ends the command at once and then has its usual effect here. (bash by itself would
+# wait for the command's end first.)
 interruptible() {
   local usual signal="" name status=0 child
   usual=$(trap -p TERM INT HUP USR1)

@@ -147,7 +147,8 @@ signature_fault() {
   interruptible gpgv --homedir "$swift_work" --keyring "$swift_work/key.gpg" --status-fd 1 "$swift_work/sig" "$1" \
     >"$swift_work/report" 2>/dev/null || true
   report=$(cat "$swift_work/report")
-  # A release outlives its key's last day: the signature of a key that has expired since is good, that of a revoked one is not.
+  # A release outlives its key's last day: the signature of a key that has expired since is good, that of a revoked one
+  # is not.
   good=$(grep -cE '^\[GNUPG:\] (GOODSIG|EXPKEYSIG) ' <<<"$report" || true)
   case $report in
     *"] BADSIG "*) swift_fault="other file" ;;
@@ -259,8 +260,8 @@ check_before_fetch() { # check_before_fetch FOUND
   [ -z "$missing" ] || fail 1 "Swift 6 is not here (found$1) and cannot be fetched without$missing"
 }
 
-# fetch_swift FOUND: puts the release into .swift-toolchain/ and first in PATH, or ends with one line. Fetched before, it is
-# used without network.
+# fetch_swift FOUND: puts the release into .swift-toolchain/ and first in PATH, or ends with one line. Fetched before,
+# it is used without network.
 fetch_swift() {
   local found=$1 target
   swift_system=$(swift_platform)
