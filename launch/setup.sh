@@ -2,8 +2,9 @@
 # shellcheck shell=bash
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$REPOSITORY/launch/cores.sh"
 PACKAGES=(libopenmpi-dev openmpi-bin libopenblas-dev libpng-dev zlib1g-dev libhwloc-dev)
+. "$REPOSITORY/launch/cores.sh"
+. "$REPOSITORY/launch/swift-toolchain.sh"
 
 say() { echo "${0##*/}: $*" >&2; }
 
@@ -15,15 +16,9 @@ fail() {
   exit "$status"
 }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then
-    "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
-  else
-    fail 1 "not root and no sudo here; as root: apt-get install ${PACKAGES[*]}"
-  fi
-}
+can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # Installs what is missing. Without apt it is enough that a compiler finds the headers and mpirun is there.
 setup_packages() {
@@ -35,6 +30,7 @@ setup_packages() {
     [ ${#missing[@]} -gt 0 ] || return 0
   fi
   if command -v apt-get >/dev/null; then
+    can_be_root || fail 1 "not root and no sudo here; as root: apt-get install ${missing[*]}"
     say "installing ${missing[*]}"
     local log
     log=$(mktemp)
@@ -59,21 +55,36 @@ have_headers() {
   printf '#include <%s>\n' mpi/mpi.h cblas.h png.h zlib.h hwloc.h | "$compiler" -E - >/dev/null 2>&1
 }
 
-# Puts a Swift 6 toolchain first in PATH.
+# swift_starts FOLDER: whether FOLDER/swift is Swift 6 or newer; sets swift_said, what it says of itself.
+swift_starts() {
+  local text status=0 version
+  swift_said="no such file"
+  [ -x "$1/swift" ] || return 1
+  text=$("$1/swift" --version 2>&1 </dev/null) || status=$?
+  version=$(sed -n 's/.*Swift version \([0-9][0-9]*\).*/\1/p' <<<"$text" | head -n 1)
+  swift_said="version ${version:-unknown}"
+  if [ "$status" != 0 ]; then
+    swift_said="status $status: $(head -n 1 <<<"$text")"
+    return 1
+  fi
+  [ "${version:-0}" -ge 6 ]
+}
+
+# Puts a Swift 6 toolchain first in PATH, fetched where none is there.
 setup_swift() {
-  local folder version found=""
-  for folder in "$(dirname "$(command -v swift || echo /nowhere/swift)")" /opt/swift/usr/bin /usr/local/swift/usr/bin \
-    "${SWIFTLY_BIN_DIR:-/nowhere}" "${HOME:-/root}/.local/share/swiftly/bin" "${HOME:-/root}/.swiftly/bin" \
-    /usr/libexec/swift/bin "${HOME:-/root}/swift/usr/bin"; do
+  local folder folders found=""
+  folders=(/opt/swift/usr/bin /usr/local/swift/usr/bin "${SWIFTLY_BIN_DIR:-/nowhere}" "${HOME:-/root}/.local/share/swiftly/bin"
+    "${HOME:-/root}/.swiftly/bin" /usr/libexec/swift/bin "${HOME:-/root}/swift/usr/bin")
+  [ -z "${BYOL_DIST_SWIFT_FOLDERS:-}" ] || IFS=: read -r -a folders <<<"$BYOL_DIST_SWIFT_FOLDERS"
+  for folder in "$(dirname "$(command -v swift || echo /nowhere/swift)")" "${folders[@]}"; do
     [ -x "$folder/swift" ] || continue
-    version=$("$folder/swift" --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9]*\).*/\1/p' | head -n 1)
-    found="$found $folder/swift (version ${version:-unknown})"
-    if [ "${version:-0}" -ge 6 ]; then
+    if swift_starts "$folder"; then
       export PATH="$folder:$PATH"
       return 0
     fi
+    found="$found $folder/swift ($swift_said)"
   done
-  fail 1 "needs Swift 6 or newer in PATH or /opt/swift/usr/bin (https://www.swift.org/install); found${found:- none}"
+  fetch_swift "$found"
 }
 
 # quietly WHAT COMMAND...: runs the command and shows its output only when it fails.
