@@ -24,21 +24,26 @@ end_session() {
   done
 }
 
-# children PROCESS: how many it has; fails where the system does not say.
+# children PROCESS: how many of its children are alive; fails where the system does not say. An mpirun that sleeps leaves
+# the dead ones as they are.
 children() {
-  local list
+  local list child line count=0
   read -ra list <"/proc/$1/task/$1/children" || [ -e "/proc/$1/task/$1/children" ] || return 1
-  echo "${#list[@]}"
+  for child in ${list[@]+"${list[@]}"}; do
+    read -r line <"/proc/$child/stat" || continue
+    case ${line##*) } in [ZX]*) ;; *) count=$((count + 1)) ;; esac
+  done
+  echo "$count"
 } 2>/dev/null
 
 # watch_job MPIRUN STATUS_FILE ASKED_FILE LOCAL: looks after a job, five times a second, until its mpirun is gone.
 # - A wish to stop, for which ASKED_FILE is there, is repeated every half second: mpirun passes on none before its ranks are
 #   there, and ranks take note of the first alone.
-# - A job that a rank has ended ("aborted" in STATUS_FILE) or that has said its status and lost all its ranks gets a second;
-#   mpirun by itself would wait for hosts that are gone, or twice the time that a checkpoint may take.
+# - A job that a rank has ended ("aborted" in STATUS_FILE) gets a second, and one that has said its status four; mpirun by
+#   itself would wait for hosts that are gone, or twice the time that a checkpoint may take.
 # - Where all ranks are of this host (LOCAL is 1) a rank that is gone without a word ends the job too.
 watch_job() {
-  local mpirun=$1 status_file=$2 asked_file=$3 local_job=$4 turn=0 most=0 now told over=0 reason
+  local mpirun=$1 status_file=$2 asked_file=$3 local_job=$4 turn=0 most=0 now told over=0 allowed reason
   trap - EXIT
   # A signal at the whole group is for launch/run.
   trap '' TERM INT HUP USR1
@@ -53,10 +58,13 @@ watch_job() {
     case $told in
       aborted*) reason="a rank has ended the job" ;;
       "") [ "$now" -ge "$most" ] || reason="a rank is gone" ;;
-      *) [ "$now" != 0 ] || [ "$most" = 0 ] || reason="all ranks have ended" ;;
+      *) reason="all ranks are at their end" ;;
     esac
     if [ -z "$reason" ]; then over=0; else over=$((over + 1)); fi
-    if [ "$over" -gt 6 ]; then
+    # Ranks that have said their status leave MPI, for which hosts have to agree; an mpirun that is ending answers no more.
+    allowed=6
+    case $told in "" | aborted*) ;; *) [ "$local_job" = 1 ] && [ "$now" = 0 ] || allowed=20 ;; esac
+    if [ "$over" -gt "$allowed" ]; then
       [ "$told" != "" ] || say "$reason: ending mpirun"
       end_session "$mpirun"
       return 0

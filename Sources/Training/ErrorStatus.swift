@@ -37,6 +37,11 @@ extension FileError: StatusError {
   }
 }
 
+extension FileError {
+  /// A full disk, a quota or a limit is there at the next start too.
+  public var isPermanent: Bool { code.map { [ENOSPC, EDQUOT, EFBIG, EROFS].contains($0) } ?? false }
+}
+
 extension RunDirectoryError: StatusError {
   public var exitStatus: Int32 { (isUserMistake ? ExitStatus.usage : .failed).rawValue }
 }

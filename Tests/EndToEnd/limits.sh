@@ -38,8 +38,8 @@ case_least() {
     --steps 1 \
     --momentum 0 --weight-decay 0 --warmup-steps 0 --ema 0 --keep 1 --checkpoint-every 0 --measure-every 0 --lr 5e-324 --out "$run"
   ends "the least of all" 0
-  ranks none train "${small[@]}" --batch 16 --seed 18446744073709551615 --warmup-steps 1000000000 \
-    --brn-warmup-steps 1000000000 \
+  ranks none train "${small[@]}" --batch 16 --seed 18446744073709551615 --warmup-steps 1 \
+    --brn-warmup-steps 1 \
     --checkpoint-every 1000000000 --probe-every 1000000000 --measure-every 1000000000 --log-every 1000000000 --keep 1000000 \
     --weight-decay 1 --ema 1 --out "$work/greatest"
   ends "the greatest of what takes no memory" 0
