@@ -21,7 +21,7 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
     reason = "cannot \(action): \(String(cString: strerror(code)))"
   }
 
-  init(_ path: String, reason: String, code: Int32?) {
+  public init(_ path: String, reason: String, code: Int32?) {
     self.path = path
     self.reason = reason
     self.code = code

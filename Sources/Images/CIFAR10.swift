@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Images in CIFAR-10's binary format (Krizhevsky 2009): records of a label byte and 32x32 red, green and blue planes,
@@ -46,7 +47,11 @@ public struct CIFAR10: ImageDataset {
     var total = 0
     for path in paths {
       let data: Data
-      do { data = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped) } catch {
+      do {
+        // Refuses what is no regular file: a FIFO would be waited for.
+        _ = try OpenFile(reading: path)
+        data = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
+      } catch {
         throw ImageError.unreadable(path: path, reason: readableReason(error))
       }
       try Self.check(data, path: path, classes: classes.count)
@@ -100,10 +105,11 @@ public struct CIFAR10: ImageDataset {
   private static func classNames(directory: String, names: [String]) throws -> [String] {
     guard names.contains("batches.meta.txt") else { return defaultClasses }
     let path = directory + "/batches.meta.txt"
-    let text: String
-    do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
+    let bytes: [UInt8]
+    do { bytes = try OpenFile.bytes(of: path, atMost: 1 << 16) } catch {
       throw ImageError.unreadable(path: path, reason: readableReason(error))
     }
+    let text = String(decoding: bytes, as: UTF8.self)
     let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
     let found = lines.filter { !$0.isEmpty }
     // Labels are CIFAR-10's ten whatever this file lacks.

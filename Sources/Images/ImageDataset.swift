@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Labelled colour images of one size, read by index from any thread.
@@ -76,7 +77,7 @@ public enum DatasetSource {
     }
     guard isDirectory.boolValue else { throw ImageError.notADirectory(path: data) }
     let names: [String]
-    do { names = try FileManager.default.contentsOfDirectory(atPath: data).sorted() } catch {
+    do { names = try AtomicDirectory.entries(of: data) } catch {
       throw ImageError.unreadable(path: data, reason: readableReason(error))
     }
     if CIFAR10.recognises(names) { return try CIFAR10.open(directory: data, names: names, limit: limit) }
@@ -87,6 +88,7 @@ public enum DatasetSource {
 
 /// The operating system's words for what Foundation throws, which are shorter and clearer than Foundation's own.
 func readableReason(_ error: any Error) -> String {
+  if let error = error as? FileError { return error.reason }
   let outer = error as NSError
   let inner = outer.userInfo[NSUnderlyingErrorKey] as? NSError ?? outer
   if inner.domain == NSPOSIXErrorDomain { return String(cString: strerror(Int32(inner.code))) }

@@ -84,13 +84,11 @@ public struct STL10: ImageDataset {
   }
 
   private static func readLabels(_ path: String, of imageFile: String, images: Int, classes: Int) throws -> [UInt8] {
-    let file = try OpenFile(reading: path)
-    let bytes = try file.size()
+    let bytes = try OpenFile(reading: path).size()
     guard bytes == images else {
       throw ImageError.badLabelCount(file: path, labels: bytes, imageFile: imageFile, images: images)
     }
-    var labels = [UInt8](repeating: 0, count: images)
-    try labels.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+    let labels = try OpenFile.bytes(of: path, atMost: images)
     if let bad = labels.firstIndex(where: { !(1...classes).contains(Int($0)) }) {
       throw ImageError.badLabel(file: path, record: bad, label: Int(labels[bad]), expected: 1...classes)
     }
@@ -125,9 +123,7 @@ public struct STL10: ImageDataset {
   /// The names in class_names.txt, one a line; STL-10's own where that file is absent or has others than ten.
   private static func classNames(directory: String, names: [String]) throws -> [String] {
     guard names.contains("class_names.txt") else { return defaultClasses }
-    let file = try OpenFile(reading: directory + "/class_names.txt")
-    var bytes = [UInt8](repeating: 0, count: min(try file.size(), 1 << 16))
-    try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+    let bytes = try OpenFile.bytes(of: directory + "/class_names.txt", atMost: 1 << 16)
     let found = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).map(String.init)
     return found.count == defaultClasses.count ? found : defaultClasses
   }

@@ -43,12 +43,9 @@ public final class StudyRunner {
     var lock: RunLock?
     var found: [RunResult] = []
     let ends = try world.decideOnRoot {
-      try AtomicDirectory.create(path)
-      lock = try RunLock(directory: path)
-      try AtomicDirectory.recover(in: path)
-      try StudyDirectory.refuseAnother(study, path)
-      found = try runs.map { try StudyDirectory.result(of: $0, path) }
-      try AtomicFile.write(study.record(ranks: world.size).pretty, to: StudyDirectory.recordPath(path))
+      lock = try StudyDirectory.open(study, ranks: world.size, path) {
+        found = try runs.map { try StudyDirectory.result(of: $0, path) }
+      }
       return found.map { $0 == .unfinished ? 0 : 1 }
     }
     self.lock = lock
@@ -119,6 +116,7 @@ public final class StudyRunner {
   private func writeTables() throws {
     try world.together {
       guard world.rank == 0 else { return }
+      try StudyDirectory.check(lock, path)
       try AtomicFile.write(table.markdown, to: path + "/table.md")
       try AtomicFile.write(table.csv, to: path + "/table.csv")
     }

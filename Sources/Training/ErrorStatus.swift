@@ -35,6 +35,11 @@ extension FileError: StatusError {
     let mendable = [ENOENT, EACCES, EPERM, ENOTDIR, EISDIR, EEXIST, EROFS, ENAMETOOLONG, ELOOP]
     return (code.map(mendable.contains) ?? true ? ExitStatus.usage : .failed).rawValue
   }
+
+  /// A full disk is full at the next start too; a file server may be back by then.
+  public var isPermanent: Bool {
+    ![EIO, ESTALE, ETIMEDOUT, EAGAIN, EINTR, ENOMEM, EMFILE, ENFILE].contains(code)
+  }
 }
 
 extension RunDirectoryError: StatusError {

@@ -36,7 +36,8 @@ struct RunStart {
 /// The run's files and what it shows: rank 0's alone.
 final class RunRecord {
   let directory: RunDirectory
-  private let metrics: MetricsLog
+  /// Nil for a finished run, whose files stay as they are.
+  private let metrics: MetricsLog?
   let display: ProgressDisplay
   private let keep: Int
   private let steps: Int
@@ -52,11 +53,17 @@ final class RunRecord {
   ) throws {
     let settings = request.configuration
     let path =
-      settings.out ?? RunDirectory.defaultPath(method: settings.method.rawValue, data: settings.data)
+      try settings.out ?? RunDirectory.makeDefault(method: settings.method.rawValue, data: settings.data)
     let binding = Configuration.settings.filter(\.shapesResults).map(\.key)
-    directory = try RunDirectory(
-      path: path, settings: request.json(ranks: ranks), binding: binding, policy: settings.resume,
-      beforeFresh: beforeFresh)
+    do {
+      directory = try RunDirectory(
+        path: path, settings: request.json(ranks: ranks), binding: binding, policy: settings.resume,
+        beforeFresh: beforeFresh)
+    } catch {
+      // One that was made just now; it stays where something is in it.
+      if settings.out == nil { AtomicDirectory.removeEmpty([path]) }
+      throw error
+    }
     keep = settings.keep
     self.steps = steps
     switch directory.start {
@@ -69,7 +76,7 @@ final class RunRecord {
     }
     metrics =
       if case .finished = directory.start {
-        try MetricsLog(path: directory.metricsPath, resumeAt: .max)
+        nil
       } else {
         try MetricsLog(path: directory.metricsPath, resumeAt: directory.resumeStep)
       }
@@ -90,14 +97,22 @@ final class RunRecord {
     }
   }
 
-  func log(step: Int, _ values: [(String, JSON)]) throws { try metrics.append(step: step, values) }
+  func log(step: Int, _ values: [(String, JSON)]) throws { try metrics?.append(step: step, values) }
 
   /// The lines of the resumed step, so that a probe that was made is not made again.
-  var linesOfResumedStep: [JSON] { metrics.linesOfResumedStep }
+  var linesOfResumedStep: [JSON] { metrics?.linesOfResumedStep ?? [] }
+
+  /// Lines that the user should see.
+  var notes: [String] { directory.notes + (metrics?.notes ?? []) }
 
   func checkpoint(step: Int, files: [CheckpointStore.Contents], state: JSON) throws {
-    try metrics.sync()
+    try directory.check(step: step)
+    try metrics?.sync()
     try directory.checkpoints.write(step: step, files: files, state: state)
     try directory.checkpoints.prune(keep: keep)
+    // After the checkpoint, from which the same command goes on with a new log.
+    if let loss = try metrics?.loss() {
+      throw RunDirectoryLostError(path: directory.path, loss: loss, step: step, isSaved: true)
+    }
   }
 }
