@@ -24,9 +24,9 @@ package struct LaunchPlace: Equatable, Sendable {
 
   /// Ends this process with a message that one process prints. Every rank must come here for the same reason, before
   /// MPI has started.
-  func stop(_ message: String, status: ExitStatus) -> Never {
+  func stop(_ message: String?, status: ExitStatus) -> Never {
     if rank == 0 {
-      printError(message)
+      if let message { printError(message) }
     } else if getenv("BYOL_DIST_STATUS_FILE") == nil {
       // mpirun kills all ranks at the first failed one; rank 0 must have spoken by then.
       Thread.sleep(forTimeInterval: 2)
@@ -43,16 +43,7 @@ package struct LaunchPlace: Equatable, Sendable {
 
 /// A small file's bytes.
 /// - Throws: `FileError`.
-func readFile(_ path: String) throws -> [UInt8] {
-  let file = try OpenFile(reading: path)
-  let size = try file.size()
-  guard size <= 1 << 20 else { throw FileError(path, "has \(size) bytes, too many for settings") }
-  var bytes = [UInt8](repeating: 0, count: size)
-  try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-  return bytes
-}
+func readFile(_ path: String) throws -> [UInt8] { try OpenFile.bytes(of: path, atMost: 1 << 20) }
 
 /// One line on the standard error.
-func printError(_ message: String) {
-  FileHandle.standardError.write(Data("byol-dist: \(message)\n".utf8))
-}
+func printError(_ message: String) { StandardStreams.printError("byol-dist: \(message)") }

@@ -1,3 +1,4 @@
+import Files
 import Images
 import Training
 
@@ -33,6 +34,7 @@ package struct PreviewRequest: Equatable, Sendable {
     let recipe = ViewRecipe(policy: configuration.augment, imageSize: size, seed: configuration.seed)
     let sheet = try contactSheet(dataset: dataset, recipe: recipe, count: count)
     try sheet.write(path: out)
-    print("\(out): \(min(count, dataset.count)) images of \(dataset.name) above their two views of \(size) pixels")
+    try StandardStreams.print(
+      "\(out): \(min(count, dataset.count)) images of \(dataset.name) above their two views of \(size) pixels")
   }
 }
