@@ -58,10 +58,10 @@ enum StudyDirectory {
   }
 
   /// What a run's directory holds.
-  /// - Throws: `RunDirectoryError` where it is a run of other settings.
+  /// - Throws: `RunDirectoryError` where it is a run of other settings, or something else than a run.
   static func result(of run: StudyRun, _ path: String) throws -> RunResult {
     let directory = path + "/" + run.name
-    guard AtomicDirectory.exists(directory + "/config.json") else { return .unfinished }
+    guard case .ours = try RunFolder(directory, as: RunDirectory.kind) else { return .unfinished }
     // The data's own size, and a queue that it limits, are in a run's file as numbers: who they are compares when the
     // data is open.
     let resolved = run.configuration.withMethodResolved(samples: nil)

@@ -62,8 +62,10 @@ public final class CheckpointStore {
   }
 
   /// The steps of which there are checkpoints, good or not, in order.
+  /// - Throws: `FileError`, also where the path is something else than a directory.
   public func steps() throws -> [Int] {
-    guard AtomicDirectory.isDirectory(path) else { return [] }
+    guard AtomicDirectory.exists(path) else { return [] }
+    try requireDirectory()
     let steps = try AtomicDirectory.entries(of: path).compactMap { entry in
       // One that was being replaced when its writer was killed.
       let leftover = Leftover(entry).flatMap { $0.kind == .replaced ? $0.name : nil }
@@ -76,6 +78,13 @@ public final class CheckpointStore {
   private func directory(step: Int) -> String {
     let (own, replaced) = (path + "/" + Self.name(step: step), path + "/.\(Self.name(step: step)).replaced")
     return !AtomicDirectory.exists(own) && AtomicDirectory.exists(replaced) ? replaced : own
+  }
+
+  private func requireDirectory() throws {
+    let kind = FileKind.of(path)
+    guard kind == .directory else {
+      throw FileError(path, "is \(kind?.rawValue ?? "a link that leads nowhere"); should be a directory")
+    }
   }
 
   // MARK: - Writing
@@ -91,9 +100,7 @@ public final class CheckpointStore {
     precondition(step >= 0 && state.members != nil, "a checkpoint has a step and an object of state")
     let target = path + "/" + Self.name(step: step)
     // Not with those above it: a run directory that was removed stays so.
-    guard try AtomicDirectory.createExclusively(path) || AtomicDirectory.isDirectory(path) else {
-      throw FileError(path, "is \(FileKind.of(path)?.rawValue ?? "gone"); should be a directory")
-    }
+    if try !AtomicDirectory.createExclusively(path) { try requireDirectory() }
     try AtomicDirectory.write(to: target) { temporary in
       var stamps: [JSON.Member] = []
       for file in files.sorted(by: { $0.name < $1.name }) {

@@ -94,7 +94,7 @@ public final class RunDirectory {
   }
 
   /// How a run's folder is recognised.
-  static let kind = RunFolder.Kind(
+  package static let kind = RunFolder.Kind(
     name: "run", record: "config.json",
     files: ["config.json", "summary.json", "diverged.json", "failed.json", "report.html"],
     parts: ["metrics.jsonl", "summary.json", "checkpoints"],

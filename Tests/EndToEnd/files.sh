@@ -54,6 +54,11 @@ case_foreign() {
   untouched "a run in a study's folder" "$work/study" "is no run's directory" -- "${new[@]}" --out "$work/study"
   untouched "a study in a run's folder" "$work/left" "config.json" -- \
     study "$work/grid.json" --data "$work/data" --out "$work/left"
+  rm -r "$work/study/b/seed-0"
+  mkdir "$work/study/b/seed-0"
+  echo mine >"$work/study/b/seed-0/notes"
+  mistake "something else in the place of a study's run" "$work/study/b/seed-0: is no run's directory: it holds notes" -- \
+    study "$work/grid.json" --data "$work/data" --out "$work/study"
   mkdir "$work/study/.a.partial-b"
   untouched "a study of another name" "$work/study" "another name" -- study norms --quick --data "$work/data" --out "$work/study"
 }
@@ -115,16 +120,17 @@ case_metrics() {
   local run=$work/metrics
   local longer=(train "${tiny[@]}" --steps 6 --checkpoint-every 3 --keep 9 --out "$run")
   ranks 2 "${longer[@]}"
-  back() { # as a run that was killed after step 5
+  back() { # as a run that was killed after its checkpoint of step 3
     rm -f "$run/summary.json"
     rm -rf "$run/checkpoints/step-00000006"
-    sed -i '/^{"step":6,/d' "$run/metrics.jsonl"
+    sed -i '/^{"step":[456],/d' "$run/metrics.jsonl"
   }
   back
   printf 'damage\n\0\0\n{"step":5,"loss":1}\n{"step":' >>"$run/metrics.jsonl"
   ranks 2 "${longer[@]}"
   ends "damage after the checkpoint's step does not block" 0
   holds "damage after it: each step once" each_step_once "$run" 6
+  holds "damage after it is told" grep -qF "$run/metrics.jsonl: line 4 is damaged; it is cut off" "$work/out"
   back
   sed -i '2d' "$run/metrics.jsonl"
   ranks 2 "${longer[@]}"
@@ -268,6 +274,9 @@ case_odd() {
     refused_in_message --config --config "$path" "${rest[@]}"
     refused --init "${new[@]}" --out "$work/no-odd" --init "$path"
     refused "a study" study "$path" --data "$work/data"
+    path=$work/odd.png
+    make "$kind"
+    refused_in_message "data preview's sheet" data preview --data shapes --count 2 --out "$path"
     rm -rf "$work/odd-data"
     cp -r "$work/data" "$work/odd-data"
     path=$work/odd-data/data_batch_1.bin

@@ -1,6 +1,7 @@
 import Collectives
 import Files
 import Foundation
+import Synchronization
 import Training
 import XCTest
 
@@ -189,6 +190,18 @@ final class RunDirectoryTests: XCTestCase {
     XCTAssertEqual(try AtomicDirectory.entries(of: runs("x/checkpoints")), ["step-00000040"])
   }
 
+  func testCheckpointsOfAnotherKindAreNoFreshStart() throws {
+    _ = try open()
+    for change in [
+      { try self.runs.write("", to: "x/checkpoints") }, { symlink("nowhere", self.runs("x/checkpoints")) },
+    ] {
+      try change()
+      XCTAssertTrue(errorText { try open() }.hasSuffix("; should be a directory"))
+      unlink(runs("x/checkpoints"))
+    }
+    XCTAssertNoThrow(try open())
+  }
+
   func testADirectoryMadeInVainGoes() throws {
     struct Refused: Error {}
     XCTAssertThrowsError(
@@ -321,6 +334,14 @@ final class RunDirectoryTests: XCTestCase {
       XCTAssertEqual(try name(data), runs("r/" + expected))
       XCTAssertEqual(try AtomicDirectory.entries(of: runs("r/" + expected)), [], "it is there, and empty")
     }
+    // As many at once as a cluster's scheduler starts.
+    let names = Mutex<Set<String>>([])
+    let (folder, wanted) = (runs("at-once"), 200)
+    DispatchQueue.concurrentPerform(iterations: wanted) { _ in
+      let made = try? RunDirectory.makeDefault(method: "byol", data: "x", at: date, in: folder, timeZone: utc)
+      names.withLock { if let made { $0.insert(made) } }
+    }
+    XCTAssertEqual(names.withLock { $0.count }, wanted)
     XCTAssertLessThan(try name(String(repeating: "x", count: 300)).count, runs("r/").count + 200)
     try runs.write("", to: "file")
     XCTAssertEqual(
