@@ -61,14 +61,9 @@ public enum AtomicFile {
     path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
   }
 
-  static let temporaryMark = ".partial-"
-
   static func temporaryName(for path: String) -> String {
-    "\(parent(of: path))/.\(lastPart(of: path))\(temporaryMark)\(getpid())"
+    "\(parent(of: path))/\(Leftover.partialName(of: lastPart(of: path), process: getpid()))"
   }
-
-  /// Whether a directory's entry is what a killed writer left.
-  public static func isTemporary(_ name: String) -> Bool { name.hasPrefix(".") && name.contains(temporaryMark) }
 
   /// Makes names in a directory durable. Some network file systems refuse to flush directories; they need not.
   static func syncDirectory(_ path: String) throws {
@@ -119,27 +114,23 @@ public enum AtomicDirectory {
   }
 
   /// Cleans a directory of what killed writers left; only for its one writer.
-  /// - Postcondition: no temporary names; an entry that was being replaced is there, as it was or new.
-  public static func recover(in directory: String) throws {
+  /// - Parameter owns: whether the writer makes entries of this name.
+  /// - Postcondition: no temporary names of such entries; one that was being replaced is there, as it was or new. Other
+  ///   entries are as they were.
+  public static func recover(in directory: String, owns: (String) -> Bool) throws {
     for name in try entries(of: directory) {
-      let path = directory + "/" + name
-      if name.hasPrefix("."), name.hasSuffix(asideMark) {
-        let original = directory + "/" + name.dropFirst().dropLast(asideMark.count)
-        if exists(original) {
-          try remove(path)
-        } else if rename(path, original) != 0 {
-          throw FileError(original, cannot: "put back", code: errno)
-        }
-      } else if AtomicFile.isTemporary(name) {
+      guard let leftover = Leftover(name), owns(leftover.name) else { continue }
+      let (path, original) = (directory + "/" + name, directory + "/" + leftover.name)
+      if leftover.kind == .replaced, !exists(original) {
+        guard rename(path, original) == 0 else { throw FileError(original, cannot: "put back", code: errno) }
+      } else {
         try remove(path)
       }
     }
   }
 
-  private static let asideMark = ".replaced"
-
   private static func asideName(for path: String) -> String {
-    "\(AtomicFile.parent(of: path))/.\(AtomicFile.lastPart(of: path))\(asideMark)"
+    "\(AtomicFile.parent(of: path))/\(Leftover.replacedName(of: AtomicFile.lastPart(of: path)))"
   }
 
   // MARK: - What the file system can do, with errors that name the path
@@ -155,38 +146,73 @@ public enum AtomicDirectory {
   }
 
   /// Makes a directory and those above it; one that is there is fine.
-  public static func create(_ path: String) throws {
-    if isDirectory(path) { return }
+  /// - Returns: those that were made, the outermost first. When it throws, none is left.
+  @discardableResult
+  public static func create(_ path: String) throws -> [String] {
+    if isDirectory(path) { return [] }
     let parent = AtomicFile.parent(of: path)
-    if parent != path, !isDirectory(parent) { try create(parent) }
-    if mkdir(path, 0o755) != 0, errno != EEXIST || !isDirectory(path) {
-      throw FileError(path, cannot: "make this directory", code: errno)
-    }
+    let made = parent != path && !isDirectory(parent) ? try create(parent) : []
+    if mkdir(path, 0o755) == 0 { return made + [path] }
+    let code = errno
+    if code == EEXIST, isDirectory(path) { return made }
+    removeEmpty(made)
+    throw FileError(path, cannot: "make this directory", code: code)
   }
 
-  /// The names in a directory but "." and "..", sorted.
+  /// Makes a directory in one that is there.
+  /// - Returns: false where the name is taken.
+  public static func createExclusively(_ path: String) throws -> Bool {
+    if mkdir(path, 0o755) == 0 { return true }
+    guard errno == EEXIST else { throw FileError(path, cannot: "make this directory", code: errno) }
+    return false
+  }
+
+  /// Removes directories that were made in vain, the last first; those in which something is by now stay.
+  public static func removeEmpty(_ made: [String]) { for path in made.reversed() { rmdir(path) } }
+
+  /// The names in a directory but "." and "..", sorted. Names are bytes: what is not UTF-8 in one is U+FFFD here, so that
+  /// it can be shown and does not lead back to its file.
   public static func entries(of path: String) throws -> [String] {
-    guard let directory = opendir(path) else { throw FileError(path, cannot: "list", code: errno) }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
+    try rawEntries(of: Array(path.utf8CString), shown: path).map { name in
+      name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }.sorted()
   }
 
   /// Removes a file or a directory with all that is in it.
   public static func remove(_ path: String) throws {
-    var status = stat()
-    guard lstat(path, &status) == 0 else { throw FileError(path, cannot: "remove", code: errno) }
-    if status.st_mode & S_IFMT == S_IFDIR {
-      for name in try entries(of: path) { try remove(path + "/" + name) }
-      guard rmdir(path) == 0 else { throw FileError(path, cannot: "remove", code: errno) }
-    } else {
-      guard unlink(path) == 0 else { throw FileError(path, cannot: "remove", code: errno) }
+    try removeRaw(Array(path.utf8CString), shown: path)
+  }
+
+  // MARK: - Names as bytes that end with a zero
+
+  private static func rawEntries(of path: [CChar], shown: String) throws -> [[CChar]] {
+    guard let directory = opendir(path) else { throw FileError(shown, cannot: "list", code: errno) }
+    defer { closedir(directory) }
+    var names: [[CChar]] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) {
+          Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1))
+        }
+      }
+      let dot = CChar(bitPattern: UInt8(ascii: "."))
+      if name != [dot, 0], name != [dot, dot, 0] { names.append(name) }
     }
+    return names
+  }
+
+  private static func removeRaw(_ path: [CChar], shown: String) throws {
+    var status = stat()
+    guard lstat(path, &status) == 0 else { throw FileError(shown, cannot: "remove", code: errno) }
+    guard FileKind(mode: status.st_mode) == .directory else {
+      guard unlink(path) == 0 else { throw FileError(shown, cannot: "remove", code: errno) }
+      return
+    }
+    for name in try rawEntries(of: path, shown: shown) {
+      let child = path.dropLast() + [CChar(bitPattern: UInt8(ascii: "/"))] + name
+      try removeRaw(
+        Array(child), shown: shown + "/" + name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) })
+    }
+    guard rmdir(path) == 0 else { throw FileError(shown, cannot: "remove", code: errno) }
   }
 }

@@ -1,8 +1,9 @@
 /// Why a text is not JSON, and at which byte.
 public struct JSONError: Error, Equatable, CustomStringConvertible {
-  public let offset: Int
+  /// Nil where the text as a whole is of another kind.
+  public let offset: Int?
   public let reason: String
-  public var description: String { "not valid JSON at byte \(offset): \(reason)" }
+  public var description: String { offset.map { "not valid JSON at byte \($0): \(reason)" } ?? reason }
 }
 
 extension JSON {
@@ -12,9 +13,17 @@ extension JSON {
     self = try Self.parse(Array(text.utf8))
   }
 
-  /// - Throws: `JSONError`.
+  /// - Parameter bytes: UTF-8; a byte order mark before it is passed over.
+  /// - Throws: `JSONError`, for one that names another encoding.
   public static func parse(_ bytes: [UInt8]) throws -> JSON {
-    var parser = JSONParser(bytes: bytes)
+    do { return try parseText(bytes) } catch let error as JSONError {
+      guard let kind = TextEncoding.wrongKind(of: bytes) else { throw error }
+      throw JSONError(offset: nil, reason: kind)
+    }
+  }
+
+  private static func parseText(_ bytes: [UInt8]) throws -> JSON {
+    var parser = JSONParser(bytes: bytes, place: bytes.starts(with: TextEncoding.utf8Mark) ? 3 : 0)
     let value = try parser.value(depth: 0)
     parser.skipSpace()
     guard parser.place == bytes.count else { throw parser.error("text after the end of the value") }

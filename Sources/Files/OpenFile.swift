@@ -9,6 +9,8 @@ public final class OpenFile: @unchecked Sendable {
   /// - Throws: `FileError` with the system's reason.
   public init(_ path: String, _ flags: Int32, mode: mode_t = 0o644, action: String) throws {
     self.path = path
+    // The system would take the part before it for the path.
+    guard !path.utf8.contains(0) else { throw FileError(JSON.quoted(path), "is no path: it holds a zero byte") }
     var opened: Int32 = -1
     repeat { opened = open(path, flags | O_CLOEXEC, mode) } while opened < 0 && errno == EINTR
     guard opened >= 0 else { throw FileError(path, cannot: action, code: errno) }
@@ -16,9 +18,19 @@ public final class OpenFile: @unchecked Sendable {
   }
 
   /// Opens a regular file for reading.
-  public convenience init(reading path: String) throws {
-    try self.init(path, O_RDONLY, action: "open")
-    guard try status().st_mode & S_IFMT == S_IFREG else { throw FileError(path, "is not a regular file") }
+  /// - Throws: `FileError`, for one that says what else the path is.
+  public convenience init(reading path: String) throws { try self.init(regular: path, O_RDONLY, action: "open") }
+
+  /// Opens a regular file. Another kind is refused and never waited for: a FIFO without a writer would hang.
+  /// - Throws: `FileError`, for one that says what else the path is.
+  public convenience init(regular path: String, _ flags: Int32, action: String) throws {
+    do { try self.init(path, flags | O_NONBLOCK | O_NOCTTY, action: action) } catch let error as FileError {
+      // What cannot even be opened: a socket, a FIFO without a reader, a directory to write to.
+      guard [ENXIO, EISDIR].contains(error.code), let kind = FileKind.of(path), kind != .regular else { throw error }
+      throw FileError(path, "is \(kind.rawValue); should be a regular file")
+    }
+    let kind = FileKind(mode: try status().st_mode)
+    guard kind == .regular else { throw FileError(path, "is \(kind.rawValue); should be a regular file") }
   }
 
   deinit { close(descriptor) }
@@ -50,6 +62,29 @@ public final class OpenFile: @unchecked Sendable {
     }
   }
 
+  /// The bytes of a small regular file, read whole.
+  /// - Throws: `FileError`, also for one of more than `most` bytes.
+  public static func bytes(of path: String, atMost most: Int) throws -> [UInt8] {
+    let file = try OpenFile(reading: path)
+    let size = try file.size()
+    guard size <= most else { throw FileError(path, "has \(size) bytes; should be at most \(most)") }
+    var bytes = [UInt8](repeating: 0, count: size)
+    try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+    return bytes
+  }
+
+  /// Whether the path still leads to this file.
+  /// - Throws: `FileError` where the system does not say.
+  public func presence() throws -> FilePresence {
+    var found = stat()
+    guard stat(path, &found) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return .removed }
+      throw FileError(path, cannot: "stat", code: errno)
+    }
+    let own = try status()
+    return found.st_ino == own.st_ino && found.st_dev == own.st_dev ? .there : .replaced
+  }
+
   /// Writes all bytes at the descriptor's place.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     var done = 0
@@ -69,5 +104,43 @@ public final class OpenFile: @unchecked Sendable {
     var status: Int32 = 0
     repeat { status = fsync(descriptor) } while status != 0 && errno == EINTR
     guard status == 0 else { throw FileError(path, cannot: "write to the disk", code: errno) }
+  }
+}
+
+/// What became of an open file's path.
+public enum FilePresence: Equatable, Sendable {
+  case there, removed
+  /// Another file or directory has the name.
+  case replaced
+}
+
+/// What a path leads to, in the words of messages.
+public enum FileKind: String, Sendable {
+  case regular = "a regular file"
+  case directory = "a directory"
+  case fifo = "a FIFO"
+  case socket = "a socket"
+  case device = "a device"
+  case symbolicLink = "a symbolic link"
+  case other = "a file of an unknown kind"
+
+  public init(mode: mode_t) {
+    self =
+      switch mode & S_IFMT {
+      case S_IFREG: .regular
+      case S_IFDIR: .directory
+      case S_IFIFO: .fifo
+      case S_IFSOCK: .socket
+      case S_IFCHR, S_IFBLK: .device
+      case S_IFLNK: .symbolicLink
+      default: .other
+      }
+  }
+
+  /// - Parameter follows: whether a symbolic link counts as what it leads to.
+  /// - Returns: nil where nothing is there that could be looked at.
+  public static func of(_ path: String, followingLinks follows: Bool = true) -> FileKind? {
+    var status = stat()
+    return (follows ? stat(path, &status) : lstat(path, &status)) == 0 ? FileKind(mode: status.st_mode) : nil
   }
 }

@@ -41,13 +41,16 @@ public enum TensorType: String, Sendable, CaseIterable {
 /// JSON header, the tensors without gaps).
 public final class SafetensorsFile: Sendable {
   public struct Entry: Sendable, Equatable {
-    public let type: TensorType
+    /// Nil for a type whose elements cannot be read here, such as 8-bit floats; its bytes are there all the same.
+    public let type: TensorType?
+    /// The type by its name in the file.
+    public let typeName: String
     /// Row-major; empty for a scalar.
     public let shape: [Int]
     /// Bytes from the beginning of the file.
     public let bytes: Range<Int>
     /// Elements.
-    public var count: Int { bytes.count / type.width }
+    public var count: Int { shape.reduce(1, *) }
   }
 
   public let path: String
@@ -94,7 +97,7 @@ public final class SafetensorsFile: Sendable {
 
   /// The elements as floats, whatever number type they have; F64 and wide integers are rounded.
   public func floats(_ name: String) throws -> [Float] {
-    let count = try entry(name).count
+    let count = try readable(name).entry.count
     var result = [Float](repeating: 0, count: count)
     try result.withUnsafeMutableBufferPointer { try read(name, into: $0) }
     return result
@@ -103,36 +106,36 @@ public final class SafetensorsFile: Sendable {
   /// As `floats`, into memory of the caller's; F32 without a copy between.
   /// - Throws: `FileError` if there is no such tensor or its element count is not `target.count`.
   public func read(_ name: String, into target: UnsafeMutableBufferPointer<Float>) throws {
-    let entry = try entry(name)
+    let (entry, type) = try readable(name)
     guard entry.count == target.count else {
       throw FileError(
         path, "tensor \(JSON.quoted(name)) of shape \(entry.shape) has \(entry.count) elements, not \(target.count)")
     }
-    if entry.type == .float {
+    if type == .float {
       try file.read(at: entry.bytes.lowerBound, into: UnsafeMutableRawBufferPointer(target))
     } else {
       let bytes = try self.bytes(entry)
-      for i in 0..<target.count { target[i] = bytes.float(i, entry.type) }
+      for i in 0..<target.count { target[i] = bytes.float(i, type) }
     }
   }
 
   /// The elements as doubles, whatever number type they have.
   public func doubles(_ name: String) throws -> [Double] {
-    let entry = try entry(name)
+    let (entry, type) = try readable(name)
     let bytes = try self.bytes(entry)
-    return (0..<entry.count).map { bytes.double($0, entry.type) }
+    return (0..<entry.count).map { bytes.double($0, type) }
   }
 
   /// The elements of an integer or boolean tensor.
   /// - Throws: `FileError` also for floating-point types and for U64 elements beyond Int64.
   public func integers(_ name: String) throws -> [Int64] {
-    let entry = try entry(name)
-    guard !entry.type.isFloatingPoint else {
-      throw FileError(path, "tensor \(JSON.quoted(name)) is of type \(entry.type.rawValue), not of an integer type")
+    let (entry, type) = try readable(name)
+    guard !type.isFloatingPoint else {
+      throw FileError(path, "tensor \(JSON.quoted(name)) is of type \(entry.typeName), not of an integer type")
     }
     let bytes = try self.bytes(entry)
     return try (0..<entry.count).map { index in
-      guard let value = Int64(exactly: bytes.integer(index, entry.type)) else {
+      guard let value = Int64(exactly: bytes.integer(index, type)) else {
         throw FileError(path, "tensor \(JSON.quoted(name)) has an element beyond 64-bit signed integers")
       }
       return value
@@ -143,10 +146,47 @@ public final class SafetensorsFile: Sendable {
   public func unsignedIntegers(_ name: String) throws -> [UInt64] {
     let entry = try entry(name)
     guard entry.type == .uint64 else {
-      throw FileError(path, "tensor \(JSON.quoted(name)) is of type \(entry.type.rawValue), not U64")
+      throw FileError(path, "tensor \(JSON.quoted(name)) is of type \(entry.typeName), not U64")
     }
     let bytes = try self.bytes(entry)
     return (0..<entry.count).map { bytes.load($0, as: UInt64.self) }
+  }
+
+  /// A tensor whose elements can be read.
+  private func readable(_ name: String) throws -> (entry: Entry, type: TensorType) {
+    let entry = try entry(name)
+    guard let type = entry.type else {
+      throw FileError(
+        path,
+        "tensor \(JSON.quoted(name)) is of type \(shownType(entry)), which cannot be read; should be one of "
+          + TensorType.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+    return (entry, type)
+  }
+
+  private func shownType(_ entry: Entry) -> String {
+    entry.typeName.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
+      ? entry.typeName : JSON.quoted(entry.typeName)
+  }
+
+  /// The first tensor of 32-bit floats, by name, with an element that is NaN or infinite. Reads in chunks.
+  /// - Throws: `FileError`.
+  public func firstNotFinite() throws -> String? {
+    var chunk = [UInt32](repeating: 0, count: 1 << 18)
+    return try names.first { name in
+      guard let entry = tensors[name], entry.type == .float else { return false }
+      var place = entry.bytes.lowerBound
+      while place < entry.bytes.upperBound {
+        let count = min(chunk.count, (entry.bytes.upperBound - place) / 4)
+        try chunk.withUnsafeMutableBytes {
+          try file.read(at: place, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<(4 * count)]))
+        }
+        // All ones in the exponent.
+        if chunk[..<count].contains(where: { UInt32(littleEndian: $0) & 0x7F80_0000 == 0x7F80_0000 }) { return true }
+        place += 4 * count
+      }
+      return false
+    }
   }
 
   private func bytes(_ entry: Entry) throws -> TensorBytes {

@@ -37,9 +37,7 @@ enum SafetensorsHeader {
       throw Fault(reason: "has an unknown member \(JSON.quoted(member.key))")
     }
     guard let name = json["dtype"]?.string else { throw Fault(reason: "has no dtype") }
-    guard let type = TensorType(rawValue: name) else {
-      throw Fault(reason: "has the dtype \(JSON.quoted(name)), which is not supported")
-    }
+    let type = TensorType(rawValue: name)
     guard let shape = naturals(json["shape"]) else { throw Fault(reason: "has no shape of whole numbers") }
     guard let offsets = naturals(json["data_offsets"]), offsets.count == 2, offsets[0] <= offsets[1] else {
       throw Fault(reason: "has no data_offsets of a beginning and an end")
@@ -47,16 +45,18 @@ enum SafetensorsHeader {
     guard offsets[1] <= data.count else {
       throw Fault(reason: "ends at byte \(offsets[1]) of the data, where the file has \(data.count): cut short?")
     }
-    var bytes = type.width
+    // Of an unknown type only the elements can be counted.
+    var bytes = type?.width ?? 1
     for extent in shape {
       let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
       guard !overflow else { throw Fault(reason: "has a shape \(shape) beyond all memory") }
       bytes = product
     }
-    guard bytes == offsets[1] - offsets[0] else {
+    guard type == nil || bytes == offsets[1] - offsets[0] else {
       throw Fault(reason: "of type \(name) and shape \(shape) needs \(bytes) bytes, not \(offsets[1] - offsets[0])")
     }
-    return Entry(type: type, shape: shape, bytes: data.lowerBound + offsets[0]..<data.lowerBound + offsets[1])
+    return Entry(
+      type: type, typeName: name, shape: shape, bytes: data.lowerBound + offsets[0]..<data.lowerBound + offsets[1])
   }
 
   private static func naturals(_ json: JSON?) -> [Int]? {
@@ -77,7 +77,8 @@ enum SafetensorsHeader {
         throw FileError(path, "tensor \(JSON.quoted(name)) overlaps the one before it")
       }
       guard entry.bytes.lowerBound == end else {
-        throw FileError(path, "\(entry.bytes.lowerBound - end) bytes before tensor \(JSON.quoted(name)) are nobody's")
+        throw FileError(
+          path, "\(entry.bytes.lowerBound - end) bytes before tensor \(JSON.quoted(name)) belong to no tensor")
       }
       end = entry.bytes.upperBound
     }

@@ -173,10 +173,7 @@ enum DatasetRecognition {
 /// The text of a small file beside a data set's; what is not UTF-8 in it is replaced.
 /// - Throws: `FileError`.
 func smallText(_ path: String) throws -> String {
-  let file = try OpenFile(reading: path)
-  var bytes = [UInt8](repeating: 0, count: min(try file.size(), 1 << 16))
-  try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-  return String(decoding: bytes, as: UTF8.self)
+  String(decoding: try OpenFile.bytes(of: path, atMost: 1 << 16), as: UTF8.self)
 }
 
 extension String {

@@ -1,4 +1,5 @@
 import CPNG
+import Files
 import Foundation
 
 /// Writes an 8-bit RGB image as a PNG file; nothing is left at the path if that fails.
@@ -7,6 +8,10 @@ import Foundation
 /// - Throws: `ImageError.unwritable`.
 public func writePNG(path: String, width: Int, height: Int, rgb: [UInt8]) throws {
   precondition(rgb.count == width * height * 3, "\(rgb.count) bytes for \(width)x\(height) pixels")
+  // libpng would wait for a reader of a FIFO.
+  if let kind = FileKind.of(path), kind != .regular {
+    throw ImageError.unwritable(path: path, reason: "is \(kind.rawValue); should be a regular file or absent")
+  }
   var image = png_image()
   image.version = png_uint_32(PNG_IMAGE_VERSION)
   image.width = png_uint_32(width)

@@ -74,13 +74,11 @@ public struct STL10: ImageDataset {
   }
 
   private static func readLabels(_ path: String, of imageFile: String, images: Int, classes: Int) throws -> [UInt8] {
-    let file = try OpenFile(reading: path)
-    let bytes = try file.size()
+    let bytes = try OpenFile(reading: path).size()
     guard bytes == images else {
       throw ImageError.badLabelCount(file: path, labels: bytes, imageFile: imageFile, images: images)
     }
-    var labels = [UInt8](repeating: 0, count: images)
-    try labels.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+    let labels = try OpenFile.bytes(of: path, atMost: images)
     if let bad = labels.firstIndex(where: { !(1...classes).contains(Int($0)) }) {
       throw ImageError.badLabel(file: path, record: bad, label: Int(labels[bad]), expected: 1...classes)
     }

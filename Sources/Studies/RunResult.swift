@@ -71,10 +71,11 @@ extension RunResult {
 
   private static func stepSeconds(_ directory: String) throws -> Double? {
     guard let batch = try RunDirectory.readObject(directory + "/config.json")["batch"]?.double else { return nil }
-    return SampleStatistics.median(
-      try MetricsLog.read(directory + "/metrics.jsonl").compactMap { line in
-        line["images_per_second"]?.double.flatMap { $0 > 0 ? batch / $0 : nil }
-      })
+    var seconds: [Double] = []
+    try MetricsLog.forEach(directory + "/metrics.jsonl") { line in
+      if let rate = line["images_per_second"]?.double, rate > 0 { seconds.append(batch / rate) }
+    }
+    return SampleStatistics.median(seconds)
   }
 
   /// Notes that a run diverged.

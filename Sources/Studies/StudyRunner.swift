@@ -46,12 +46,9 @@ public final class StudyRunner {
     var lock: RunLock?
     var found: [RunResult] = []
     let ends = try world.decideOnRoot {
-      try AtomicDirectory.create(path)
-      lock = try RunLock(directory: path)
-      try AtomicDirectory.recover(in: path)
-      try StudyDirectory.refuseAnother(study, path)
-      found = try zip(runs, configs).map { try StudyDirectory.result(of: $0, config: $1, path) }
-      try AtomicFile.write(study.record(ranks: world.size).pretty, to: StudyDirectory.recordPath(path))
+      lock = try StudyDirectory.open(study, ranks: world.size, path) {
+        found = try zip(runs, configs).map { try StudyDirectory.result(of: $0, config: $1, path) }
+      }
       return found.map { $0.isOver ? 1 : 0 }
     }
     self.lock = lock
@@ -163,6 +160,7 @@ public final class StudyRunner {
   private func writeTables() throws {
     try world.together {
       guard world.rank == 0 else { return }
+      try StudyDirectory.check(lock, path)
       try AtomicFile.write(table.markdown, to: path + "/table.md")
       try AtomicFile.write(table.csv, to: path + "/table.csv")
     }

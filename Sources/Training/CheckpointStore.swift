@@ -1,7 +1,8 @@
 import Files
 import Foundation
 
-/// A checkpoint that was found whole: every file has the length and the checksum that its `state.json` says.
+/// A checkpoint that was found whole: every file has the length and the checksum that its `state.json` says, and every
+/// float is finite.
 public struct Checkpoint: Equatable, Sendable {
   /// Finished optimizer steps.
   public let step: Int
@@ -36,11 +37,18 @@ public final class CheckpointStore {
   private var good: Set<Int> = []
   private var damaged: Set<Int> = []
 
-  /// Opens the directory, if it is there, and removes what killed writers left in it.
-  public init(path: String, fingerprint: String) throws {
+  /// Changes nothing: the directory may be absent.
+  public init(path: String, fingerprint: String) {
     self.path = path
     self.fingerprint = fingerprint
-    if AtomicDirectory.isDirectory(path) { try AtomicDirectory.recover(in: path) }
+  }
+
+  /// Removes what killed writers left of checkpoints, and puts back what was being replaced; once the run is known to go
+  /// on.
+  /// - Throws: `FileError`.
+  public func recover() throws {
+    guard AtomicDirectory.isDirectory(path) else { return }
+    try AtomicDirectory.recover(in: path) { Self.step(name: $0) != nil }
   }
 
   /// `step-` and eight digits at least, so that names sort as numbers do.
@@ -54,9 +62,29 @@ public final class CheckpointStore {
   }
 
   /// The steps of which there are checkpoints, good or not, in order.
+  /// - Throws: `FileError`, also where the path is something else than a directory.
   public func steps() throws -> [Int] {
-    guard AtomicDirectory.isDirectory(path) else { return [] }
-    return try AtomicDirectory.entries(of: path).compactMap(Self.step(name:)).sorted()
+    guard AtomicDirectory.exists(path) else { return [] }
+    try requireDirectory()
+    let steps = try AtomicDirectory.entries(of: path).compactMap { entry in
+      // One that was being replaced when its writer was killed.
+      let leftover = Leftover(entry).flatMap { $0.kind == .replaced ? $0.name : nil }
+      return Self.step(name: leftover ?? entry)
+    }
+    return Set(steps).sorted()
+  }
+
+  /// Where a checkpoint is: under its name or, until `recover`, under that of one being replaced.
+  private func directory(step: Int) -> String {
+    let (own, replaced) = (path + "/" + Self.name(step: step), path + "/.\(Self.name(step: step)).replaced")
+    return !AtomicDirectory.exists(own) && AtomicDirectory.exists(replaced) ? replaced : own
+  }
+
+  private func requireDirectory() throws {
+    let kind = FileKind.of(path)
+    guard kind == .directory else {
+      throw FileError(path, "is \(kind?.rawValue ?? "a link that leads nowhere"); should be a directory")
+    }
   }
 
   // MARK: - Writing
@@ -71,7 +99,8 @@ public final class CheckpointStore {
   public func write(step: Int, files: [Contents], state: JSON) throws -> Checkpoint {
     precondition(step >= 0 && state.members != nil, "a checkpoint has a step and an object of state")
     let target = path + "/" + Self.name(step: step)
-    try AtomicDirectory.create(path)
+    // Not with those above it: a run directory that was removed stays so.
+    if try !AtomicDirectory.createExclusively(path) { try requireDirectory() }
     try AtomicDirectory.write(to: target) { temporary in
       var stamps: [JSON.Member] = []
       for file in files.sorted(by: { $0.name < $1.name }) {
@@ -119,7 +148,7 @@ public final class CheckpointStore {
   /// Checks one checkpoint whole.
   /// - Throws: `FileError` if it is damaged, `RunDirectoryError` if it is good but not of this run.
   public func verify(step: Int) throws -> Checkpoint {
-    let directory = path + "/" + Self.name(step: step)
+    let directory = directory(step: step)
     let json = try stateFile(directory + "/" + Self.stateName)
     let (path, members) = (directory + "/" + Self.stateName, json.members ?? [])
     guard members.last?.key == "checksum",
@@ -138,13 +167,11 @@ public final class CheckpointStore {
     guard json["settings"]?.string == fingerprint else {
       throw RunDirectoryError("\(directory): is a checkpoint of a run with other settings")
     }
-    return Checkpoint(step: step, path: directory, state: state)
+    return Checkpoint(step: step, path: self.path + "/" + Self.name(step: step), state: state)
   }
 
   private func stateFile(_ path: String) throws -> JSON {
-    let file = try OpenFile(reading: path)
-    var bytes = [UInt8](repeating: 0, count: try file.size())
-    try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+    let bytes = try OpenFile.bytes(of: path, atMost: 64 << 20)
     do { return try JSON.parse(bytes) } catch { throw FileError(path, "is damaged: \(error)") }
   }
 
@@ -159,6 +186,10 @@ public final class CheckpointStore {
     let found = try FileStamp.of(file: path)
     guard found == expected else {
       throw FileError(path, "is damaged: \(found.checksum) where \(expected.checksum) was written")
+    }
+    // Earlier versions saved what had diverged; going on from it would not end well.
+    if let tensor = try SafetensorsFile(path: path).firstNotFinite() {
+      throw FileError(path, "tensor \(JSON.quoted(tensor)) holds a number that is not finite")
     }
   }
 

@@ -35,10 +35,8 @@ extension FileError: StatusError {
     let mendable = [ENOENT, EACCES, EPERM, ENOTDIR, EISDIR, EEXIST, EROFS, ENAMETOOLONG, ELOOP]
     return (code.map(mendable.contains) ?? true ? ExitStatus.usage : .failed).rawValue
   }
-}
 
-extension FileError {
-  /// A full disk, a quota or a limit is there at the next start too.
+  /// A full disk, a quota or a limit is there at the next start too; a file server may be back by then.
   public var isPermanent: Bool { code.map { [ENOSPC, EDQUOT, EFBIG, EROFS].contains($0) } ?? false }
 }
 

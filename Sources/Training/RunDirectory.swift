@@ -1,3 +1,4 @@
+import Collectives
 import Files
 import Foundation
 
@@ -33,7 +34,7 @@ public final class RunDirectory {
   public let notes: [String]
   private let lock: RunLock
 
-  public var configPath: String { path + "/config.json" }
+  public var configPath: String { path + "/" + Self.kind.record }
   public var metricsPath: String { path + "/metrics.jsonl" }
   public var summaryPath: String { path + "/summary.json" }
   /// The step after which training goes on.
@@ -42,8 +43,10 @@ public final class RunDirectory {
     return 0
   }
 
-  /// Opens a run directory, makes it where it is missing, and decides what `policy` means for what is there. Nothing
-  /// that is there is changed but leftovers of killed writers.
+  /// Opens a run directory, makes it where it is missing, and decides what `policy` means for what is there.
+  ///
+  /// Nothing is made, removed or renamed before the folder is known to be a run's, empty or absent; leftovers of killed
+  /// writers go when nothing is left to refuse. A directory that was made and then refused is removed again.
   ///
   /// - Parameters:
   ///   - path: the directory; those above it are made as well.
@@ -52,49 +55,68 @@ public final class RunDirectory {
   ///   - policy: what `--resume` says.
   ///   - beforeFresh: called before a new run's settings are written: what it throws leaves no run behind.
   /// - Throws: `RunDirectoryError`, one line for the user: the directory is in use, not writable, of other settings,
-  ///   or not as `policy` wants it, or its checkpoints are all damaged.
+  ///   of something else, or not as `policy` wants it, or its checkpoints are all damaged.
   public init(
     path: String, settings: JSON, binding: [String], policy: ResumePolicy, beforeFresh: () throws -> Void = {}
   ) throws {
     self.path = path
+    let bound = JSON.object(binding.map { .init($0, Self.inForce(settings, $0)) })
+    checkpoints = CheckpointStore(path: path + "/checkpoints", fingerprint: FileStamp.of(bound.description).checksum)
     do {
-      if policy == .must, !AtomicDirectory.exists(path + "/config.json") {
-        throw RunDirectoryError("\(path): --resume must finds no run here to go on with")
+      try Self.decide(path, settings, binding, policy)
+      (lock, start, notes) = try Self.hold(path, made: try AtomicDirectory.create(path)) { [checkpoints] lock in
+        // Again: another job may have begun or ended since.
+        let isFresh = try Self.decide(path, settings, binding, policy)
+        let notes =
+          lock.isHeld ? [] : ["\(path): this file system has no locks; take care that no other job writes here"]
+        if isFresh {
+          try beforeFresh()
+          try AtomicDirectory.recover(in: path, owns: Self.kind.files.contains)
+          try AtomicFile.write(settings.pretty, to: path + "/" + Self.kind.record)
+          return (lock, .fresh, notes)
+        }
+        let (start, found) = try Self.findStart(path, checkpoints, policy, notes)
+        try AtomicDirectory.recover(in: path, owns: Self.kind.files.contains)
+        try checkpoints.recover()
+        return (lock, start, found)
       }
-      try AtomicDirectory.create(path)
-      lock = try RunLock(directory: path)
-      try AtomicDirectory.recover(in: path)
-      var notes = lock.isHeld ? [] : ["\(path): this file system has no locks; take care that no other job writes here"]
-      let bound = JSON.object(binding.map { .init($0, Self.inForce(settings, $0)) })
-      checkpoints = try CheckpointStore(
-        path: path + "/checkpoints", fingerprint: FileStamp.of(bound.description).checksum)
-      if AtomicDirectory.exists(path + "/config.json") {
-        try Self.compare(path, settings, binding, policy)
-        (start, notes) = try Self.findStart(path, checkpoints, policy, notes)
-      } else {
-        try Self.refuseRemains(path)
-        try beforeFresh()
-        try AtomicFile.write(settings.pretty, to: path + "/config.json")
-        start = .fresh
-      }
-      self.notes = notes
     } catch let error as FileError {
       throw RunDirectoryError(error.description, isUserMistake: error.exitStatus == ExitStatus.usage.rawValue)
     }
   }
 
-  /// Parts of a run without its settings: nobody can say what they belong to.
-  private static func refuseRemains(_ path: String) throws {
-    for name in ["metrics.jsonl", "summary.json", "checkpoints"] where AtomicDirectory.exists(path + "/" + name) {
-      throw RunDirectoryError("\(path): has \(name) but no config.json; choose another --out")
+  /// Takes a directory's lock and does `body`; when that throws, the directories that were `made` go again.
+  private static func hold<R>(_ path: String, made: [String], _ body: (RunLock) throws -> R) throws -> R {
+    do { return try body(try RunLock(directory: path)) } catch {
+      AtomicDirectory.removeEmpty(made)
+      throw error
     }
   }
 
-  private static func compare(_ path: String, _ settings: JSON, _ binding: [String], _ policy: ResumePolicy) throws {
+  /// How a run's folder is recognised.
+  package static let kind = RunFolder.Kind(
+    name: "run", record: "config.json",
+    files: ["config.json", "summary.json", "diverged.json", "failed.json", "report.html"],
+    parts: ["metrics.jsonl", "summary.json", "checkpoints"],
+    isOwn: { $0["version"]?.string != nil && $0["recipe"]?.string != nil && $0["ranks"]?.int != nil })
+
+  /// Refuses what can be refused without the lock.
+  /// - Returns: whether a new run begins.
+  @discardableResult
+  private static func decide(_ path: String, _ settings: JSON, _ binding: [String], _ policy: ResumePolicy) throws
+    -> Bool
+  {
+    guard case .ours = try RunFolder(path, as: kind) else {
+      guard policy != .must else {
+        throw RunDirectoryError("\(path): --resume must finds no run here to go on with")
+      }
+      return true
+    }
     guard policy != .never else {
       throw RunDirectoryError("\(path): holds a run, and --resume never does not go on with it; choose another --out")
     }
     try compare(path, settings, binding)
+    return false
   }
 
   /// Compares the settings of the run in a directory with those of one that would go on with it.
@@ -135,38 +157,66 @@ public final class RunDirectory {
     return (.fresh, notes + ["\(path): the run here stopped before its first checkpoint; it starts anew"])
   }
 
-  package static func readObject(_ path: String) throws -> JSON {
-    let file = try OpenFile(reading: path)
-    var bytes = [UInt8](repeating: 0, count: try file.size())
-    try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-    let json: JSON
-    do { json = try JSON.parse(bytes) } catch { throw FileError(path, "\(error)") }
-    guard json.members != nil else { throw FileError(path, "is not a JSON object") }
-    return json
+  package static func readObject(_ path: String) throws -> JSON { try JSON.readObject(path) }
+
+  /// Finds out whether the directory is still the one that was opened.
+  /// - Parameter step: finished steps.
+  /// - Throws: `RunDirectoryLostError`; `FileError` where the system does not say.
+  package func check(step: Int) throws {
+    let isConfigured = AtomicDirectory.exists(configPath)
+    // A missing file of a removed directory is no second fault.
+    guard let loss = try lock.loss() ?? (isConfigured ? nil : "its \(Self.kind.record) was removed") else { return }
+    throw RunDirectoryLostError(path: path, loss: loss, step: step, isSaved: false)
   }
 
   /// Marks the run as finished; `summary` is an object.
-  /// - Throws: `FileError`.
+  /// - Throws: `FileError`, `RunDirectoryLostError`.
   public func writeSummary(_ summary: JSON) throws {
+    try check(step: summary["steps"]?.int ?? resumeStep)
     try AtomicFile.write(summary.pretty, to: summaryPath)
   }
 
-  /// `runs/byol-shapes-20261123-142501`: method, the last part of the data's path and the local time; a number at the
-  /// end where that is taken.
-  public static func defaultPath(
+  /// Makes a new directory of its own, whoever else makes one at the same time.
+  ///
+  /// `runs/byol-shapes-20261123-142501`: method, the last part of the data's path and the local time; a number at the end
+  /// where that is taken.
+  /// - Returns: its path.
+  /// - Throws: `FileError`.
+  public static func makeDefault(
     method: String, data: String, at date: Date = Date(), in runs: String = "runs", timeZone: TimeZone = .current
-  ) -> String {
+  ) throws -> String {
     let formatter = DateFormatter()
     formatter.locale = Locale(identifier: "en_US_POSIX")
     formatter.timeZone = timeZone
     formatter.dateFormat = "yyyyMMdd-HHmmss"
     let last = data.split(separator: "/").last.map(String.init) ?? "data"
-    let plain = last.map {
+    let plain = last.prefix(100).map {
       $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" || $0 == ".") ? $0 : "-"
     }
     let base = "\(runs)/\(method)-\(String(plain))-\(formatter.string(from: date))"
+    try AtomicDirectory.create(runs)
     var (name, number) = (base, 2)
-    while AtomicDirectory.exists(name) { (name, number) = ("\(base)-\(number)", number + 1) }
+    while try !AtomicDirectory.createExclusively(name) { (name, number) = ("\(base)-\(number)", number + 1) }
     return name
+  }
+}
+
+/// A run's directory, or a file of it, that is no longer the one that the run holds: going on would train for nothing.
+public struct RunDirectoryLostError: StatusError, Equatable, CustomStringConvertible {
+  public let path: String
+  /// What happened: "was removed".
+  public let loss: String
+  /// Finished steps when it was seen.
+  public let step: Int
+  /// Whether a checkpoint of that step is complete all the same.
+  public let isSaved: Bool
+
+  public var exitStatus: Int32 { ExitStatus.failed.rawValue }
+  /// Only the user knows whether what is there now is to go on with.
+  public var isPermanent: Bool { true }
+
+  public var description: String {
+    "\(path): \(loss) during the run, seen at step \(step); the run ends "
+      + (isSaved ? "after a complete checkpoint, from which the same command goes on" : "there without a checkpoint")
   }
 }

@@ -36,7 +36,8 @@ struct RunStart {
 /// The run's files and what it shows: rank 0's alone.
 final class RunRecord {
   let directory: RunDirectory
-  private let metrics: MetricsLog
+  /// Nil for a finished run, whose files stay as they are.
+  private let metrics: MetricsLog?
   let display: ProgressDisplay
   private let keep: Int
   let start: RunStart
@@ -47,10 +48,16 @@ final class RunRecord {
   init(_ run: PreparedRun, show: @escaping (String) -> Void) throws {
     let settings = run.settings
     let path =
-      settings.out ?? RunDirectory.defaultPath(method: settings.method.rawValue, data: settings.data)
-    directory = try RunDirectory(
-      path: path, settings: run.json, binding: PreparedRun.binding, policy: settings.resume,
-      beforeFresh: run.checkInit)
+      try settings.out ?? RunDirectory.makeDefault(method: settings.method.rawValue, data: settings.data)
+    do {
+      directory = try RunDirectory(
+        path: path, settings: run.json, binding: PreparedRun.binding, policy: settings.resume,
+        beforeFresh: run.checkInit)
+    } catch {
+      // One that was made just now; it stays where something is in it.
+      if settings.out == nil { AtomicDirectory.removeEmpty([path]) }
+      throw error
+    }
     keep = settings.keep
     switch directory.start {
     case .fresh: start = RunStart(kind: .fresh, path: path, step: 0, state: .null)
@@ -64,21 +71,29 @@ final class RunRecord {
     }
     metrics =
       if case .finished = directory.start {
-        try MetricsLog(path: directory.metricsPath, resumeAt: .max)
+        nil
       } else {
         try MetricsLog(path: directory.metricsPath, resumeAt: directory.resumeStep)
       }
     display = ProgressDisplay(every: settings.logEvery, startStep: start.step, write: show)
   }
 
-  func log(step: Int, _ values: [(String, JSON)]) throws { try metrics.append(step: step, values) }
+  func log(step: Int, _ values: [(String, JSON)]) throws { try metrics?.append(step: step, values) }
 
   /// The lines of the resumed step, so that a probe that was made is not made again.
-  var linesOfResumedStep: [JSON] { metrics.linesOfResumedStep }
+  var linesOfResumedStep: [JSON] { metrics?.linesOfResumedStep ?? [] }
+
+  /// Lines that the user should see.
+  var notes: [String] { directory.notes + (metrics?.notes ?? []) }
 
   func checkpoint(step: Int, files: [CheckpointStore.Contents], state: JSON) throws {
-    try metrics.sync()
+    try directory.check(step: step)
+    try metrics?.sync()
     try directory.checkpoints.write(step: step, files: files, state: state)
     try directory.checkpoints.prune(keep: keep)
+    // After the checkpoint, from which the same command goes on with a new log.
+    if let loss = try metrics?.loss() {
+      throw RunDirectoryLostError(path: directory.path, loss: loss, step: step, isSaved: true)
+    }
   }
 }

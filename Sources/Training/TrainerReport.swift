@@ -96,8 +96,8 @@ extension Trainer {
   ) throws -> JSON {
     var seconds = 0.0
     var steps = 0
-    for line in try MetricsLog.read(record.directory.metricsPath) {
-      guard let rate = line["images_per_second"]?.double, rate > 0 else { continue }
+    try MetricsLog.forEach(record.directory.metricsPath) { line in
+      guard let rate = line["images_per_second"]?.double, rate > 0 else { return }
       seconds += Double(settings.batch) / rate
       steps += 1
     }
@@ -125,7 +125,7 @@ extension Trainer {
       "\(splits.train.count) training and \(splits.test.count) test images of \(splits.train.width) x "
         + "\(splits.train.height) pixels; \(totalSteps) steps; \(method.online.parameters.reduce(0) { $0 + $1.count }) "
         + "parameters; run directory \(path)")
-    for note in splits.notes + record.directory.notes { say(note) }
+    for note in splits.notes + record.notes { say(note) }
   }
 
   /// The last lines a user sees.

@@ -50,13 +50,14 @@ package struct BenchRequest: Equatable, Sendable {
     OutOfMemory.handle { world.abort(reason: $0, status: ExitStatus.failed.rawValue, isPermanent: true) }
     do {
       let output = try measure(world)
-      if world.rank == 0, !output.isEmpty { print(output) }
+      if world.rank == 0, !output.isEmpty { try StandardStreams.print(output) }
       try world.barrier()
       Communicator.finish(status: ExitStatus.done.rawValue)
     } catch let error as CollectiveError {
       world.abort(reason: "\(error)", status: ExitStatus.failed.rawValue)
     } catch {
-      if world.rank == 0 { printError("\(error)") }
+      let isSilent = (error as? OutputError)?.isBrokenPipe ?? false
+      if world.rank == 0, !isSilent { printError("\(error)") }
       try? world.barrier()
       Communicator.finish(status: ExitStatus(for: error).rawValue)
     }
@@ -85,8 +86,14 @@ package struct BenchRequest: Equatable, Sendable {
         benchmark.run { rows += KernelsBenchmark.json($0) }
         return JSON.object([.init("kernels", .array(rows))]).description
       }
-      print(KernelsBenchmark.legend)
-      benchmark.run { print(KernelsBenchmark.text($0)) }
+      try StandardStreams.print(KernelsBenchmark.legend)
+      // The first failure is told at the end: the benchmark cannot be left in between.
+      var failure: (any Error)?
+      benchmark.run { row in
+        guard failure == nil else { return }
+        do { try StandardStreams.print(KernelsBenchmark.text(row)) } catch { failure = error }
+      }
+      if let failure { throw failure }
       return ""
     }
   }

@@ -23,8 +23,8 @@ package struct LaunchPlace: Equatable, Sendable {
   }
 
   /// Ends this process with a message that one process prints. Every rank must come here for the same reason.
-  func stop(_ message: String, status: ExitStatus) -> Never {
-    if rank == 0 { printError(message) }
+  func stop(_ message: String?, status: ExitStatus) -> Never {
+    if rank == 0, let message { printError(message) }
     if let world = Communicator.joined {
       // Rank 0 has spoken before any rank ends.
       try? world.barrier()
@@ -44,16 +44,7 @@ package struct LaunchPlace: Equatable, Sendable {
 
 /// A small file's bytes.
 /// - Throws: `FileError`.
-func readFile(_ path: String) throws -> [UInt8] {
-  let file = try OpenFile(reading: path)
-  let size = try file.size()
-  guard size <= 1 << 20 else { throw FileError(path, "has \(size) bytes, too many for settings") }
-  var bytes = [UInt8](repeating: 0, count: size)
-  try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-  return bytes
-}
+func readFile(_ path: String) throws -> [UInt8] { try OpenFile.bytes(of: path, atMost: 1 << 20) }
 
 /// One line on the standard error.
-func printError(_ message: String) {
-  FileHandle.standardError.write(Data("byol-dist: \(message)\n".utf8))
-}
+func printError(_ message: String) { StandardStreams.printError("byol-dist: \(message)") }

@@ -1,3 +1,4 @@
+import Files
 import Images
 import Training
 
@@ -36,7 +37,8 @@ package struct PreviewRequest: Equatable, Sendable {
     let recipe = ViewRecipe(policy: configuration.augment, imageSize: size, seed: configuration.seed)
     let sheet = try contactSheet(dataset: dataset, recipe: recipe, count: count)
     try sheet.write(path: out)
-    print("\(out): \(min(count, dataset.count)) images of \(dataset.name) above their two views of \(size) pixels")
+    try StandardStreams.print(
+      "\(out): \(min(count, dataset.count)) images of \(dataset.name) above their two views of \(size) pixels")
   }
 
   /// - Throws: `UsageError` where the sheet is larger than a PNG file or the memory that is there.

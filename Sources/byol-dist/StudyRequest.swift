@@ -1,4 +1,6 @@
 import Collectives
+import Files
+import Foundation
 import Studies
 import Training
 
@@ -68,6 +70,10 @@ extension StudyRequest {
   private static func bytes(_ name: String, read: (String) throws -> [UInt8]) throws -> [UInt8] {
     if let shipped = ShippedStudy(rawValue: name) { return Array(shipped.text.utf8) }
     do { return try read(name) } catch {
+      // By the text: on several ranks the error is rank 0's, as told.
+      guard "\(error)".hasSuffix(String(cString: strerror(ENOENT))) else {
+        throw UsageError("study \(error); a study is one of \(ShippedStudy.names), or a JSON file")
+      }
       let right = suggestion(
         for: name, among: ShippedStudy.allCases.map(\.rawValue), otherwise: "should be one of \(ShippedStudy.names)")
       throw UsageError("study \(shown(name)): no such study or file\(right)")
@@ -85,11 +91,12 @@ extension StudyRequest {
     switch self {
     case .list:
       guard place.rank == 0 else { return }
-      for study in ShippedStudy.allCases { Swift.print(try study.file.line) }
-    case .print(let text): if place.rank == 0 { Swift.print(text, terminator: text.hasSuffix("\n") ? "" : "\n") }
+      for study in ShippedStudy.allCases { try StandardStreams.print(try study.file.line) }
+    case .print(let text):
+      if place.rank == 0 { try StandardStreams.print(text, terminator: text.hasSuffix("\n") ? "" : "\n") }
     case .plan(let study, let out):
       let text = try study.plan(ranks: place.ranks, path: out)
-      if place.rank == 0 { Swift.print(text) }
+      if place.rank == 0 { try StandardStreams.print(text) }
     case .run(let study, let out): try Self.run(study, out: out, on: place)
     }
   }

@@ -4,6 +4,8 @@ import Foundation
 import Studies
 import Training
 
+// Before anything opens a file.
+StandardStreams.prepare()
 let arguments = Array(CommandLine.arguments.dropFirst())
 // A signal that comes while ranks are still starting is noted.
 if LaunchPlace.trains(arguments) { StopSignals.install() }
@@ -17,15 +19,22 @@ if !missing.isEmpty {
 }
 
 do {
+  try checkArguments()
   switch try place.command(arguments) {
   case .train(let request): try train(request, on: place)
   case .study(let request): try request.run(on: place)
-  case .report(let path): if place.rank == 0 { print(try StudyReport.text(of: path)) }
+  case .report(let path): if place.rank == 0 { try StandardStreams.print(try StudyReport.text(of: path)) }
   case .bench(let request): try request.run()
   case .preview(let request): if place.rank == 0 { try request.run() }
-  case .help(let topic): if place.rank == 0 { print(HelpText.text(on: topic, columns: TextWidth.standardOutput())) }
-  case .version: if place.rank == 0 { print("byol-dist \(byolDistVersion)") }
+  case .help(let topic):
+    if place.rank == 0 {
+      try StandardStreams.print(HelpText.text(on: topic, columns: TextWidth.standardOutput()))
+    }
+  case .version: if place.rank == 0 { try StandardStreams.print("byol-dist \(byolDistVersion)") }
   }
+} catch let error as OutputError where error.isBrokenPipe {
+  // The reader has gone and wants no more, nor a message.
+  place.stop(nil, status: .failed)
 } catch let error as CollectiveError {
   try Communicator.start().abort(reason: "\(error)", status: ExitStatus.failed.rawValue)
 } catch {

@@ -78,13 +78,54 @@ final class AtomicFileTests: XCTestCase {
   func testRecoveryRemovesLeftoversAndPutsBackWhatWasBeingReplaced() throws {
     try AtomicDirectory.create(directory(".step-1.partial-77/deep"))
     try AtomicFile.write("x", to: directory(".config.json.partial-78"))
-    try AtomicFile.write("x", to: directory(".hidden"))
     try AtomicDirectory.create(directory(".step-2.replaced"))
     try AtomicDirectory.create(directory(".step-3.replaced"))
     try AtomicDirectory.create(directory("step-3/new"))
-    try AtomicDirectory.recover(in: directory.path)
-    XCTAssertEqual(try names(), [".hidden", "step-2", "step-3"])
+    // Others' entries, some of which look alike.
+    let others = [
+      ".hidden", ".a.partial-b", ".step-1.partial-", ".step-1.partial-7x", ".step-1.partial-07",
+      ".step-1.partial-7.bak",
+      "step-1.partial-7", ".notes.partial-78", ".x.replaced", ".replaced", ".partial-78", ".step-1.partial-٧",
+    ]
+    for name in others { try AtomicDirectory.create(directory(name)) }
+    try AtomicDirectory.recover(in: directory.path) { $0 == "config.json" || $0.hasPrefix("step-") }
+    XCTAssertEqual(try names(), (others + ["step-2", "step-3"]).sorted())
     XCTAssertEqual(try names(directory("step-3")), ["new"])
+  }
+
+  func testDirectoriesMadeInVainGo() throws {
+    let made = try AtomicDirectory.create(directory("a/b/c"))
+    XCTAssertEqual(made, ["a", "a/b", "a/b/c"].map { directory($0) })
+    XCTAssertEqual(try AtomicDirectory.create(directory("a/b/c")), [])
+    try AtomicFile.write("x", to: directory("a/mine"))
+    AtomicDirectory.removeEmpty(made)
+    XCTAssertEqual(try names(directory("a")), ["mine"], "what is in use stays")
+    XCTAssertThrowsError(try AtomicDirectory.create(directory("n/e/" + String(repeating: "w", count: 300))))
+    XCTAssertEqual(try names(), ["a"], "those above a directory that cannot be made are not left")
+    XCTAssertTrue(try AtomicDirectory.createExclusively(directory("one")))
+    XCTAssertFalse(try AtomicDirectory.createExclusively(directory("one")))
+  }
+
+  /// A name is bytes: those that are not UTF-8 are listed and removed, and confuse nothing.
+  func testNamesThatAreNotUTF8() throws {
+    func make(_ bytes: [UInt8]) {
+      let path = Array(directory("d/").utf8) + bytes + [0]
+      let file = path.withUnsafeBytes {
+        open($0.baseAddress!.assumingMemoryBound(to: CChar.self), O_CREAT | O_WRONLY, 0o644)
+      }
+      XCTAssertGreaterThanOrEqual(file, 0)
+      close(file)
+    }
+    try AtomicDirectory.create(directory("d"))
+    // Two that look the same once repaired, and one that would be a leftover without its last byte.
+    make(Array("caf".utf8) + [0xE9])
+    make(Array("caf".utf8) + [0xE8])
+    make(Array(".a.partial-1".utf8) + [0xFF])
+    XCTAssertEqual(try names(directory("d")), [".a.partial-1\u{FFFD}", "caf\u{FFFD}", "caf\u{FFFD}"])
+    try AtomicDirectory.recover(in: directory("d")) { _ in true }
+    XCTAssertEqual(try names(directory("d")).count, 3)
+    try AtomicDirectory.remove(directory("d"))
+    XCTAssertFalse(AtomicDirectory.exists(directory("d")))
   }
 
   func testAFileInTheWayOfADirectory() throws {

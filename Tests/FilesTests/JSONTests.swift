@@ -65,4 +65,33 @@ final class JSONTests: XCTestCase {
     XCTAssertNil(try JSON(parsing: "18446744073709551616").uint64)
     XCTAssertNil(try JSON(parsing: "1.5").int)
   }
+
+  func testEncodings() throws {
+    func bytes(_ text: String, _ encoding: String.Encoding) -> [UInt8] { Array(text.data(using: encoding)!) }
+    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    XCTAssertEqual(try JSON.parse(mark + Array("{\"a\":1}".utf8)), ["a": 1], "a byte order mark is passed over")
+    let text = "{\"title\": \"é\"}\n"
+    let table: [([UInt8], String)] = [
+      (bytes(text, .utf16), "is UTF-16; should be UTF-8"),
+      (bytes(text, .utf16LittleEndian), "is UTF-16; should be UTF-8"),
+      (bytes(text, .utf16BigEndian), "is UTF-16; should be UTF-8"), (bytes(text, .utf32), "is UTF-32; should be UTF-8"),
+      (bytes(text, .utf32LittleEndian), "is UTF-32; should be UTF-8"),
+      (bytes(text, .utf32BigEndian), "is UTF-32; should be UTF-8"),
+      ([0xFF, 0xFE] + bytes(text, .utf16LittleEndian), "is UTF-16; should be UTF-8"),
+      ([0xFE, 0xFF] + bytes(text, .utf16BigEndian), "is UTF-16; should be UTF-8"),
+      ([0xFF, 0xFE, 0, 0] + bytes(text, .utf32LittleEndian), "is UTF-32; should be UTF-8"),
+      ([], "is empty; should be JSON"), (mark, "is empty; should be JSON"),
+      (Array(" \r\n\t".utf8), "is empty; should be JSON"),
+      ([0x7F, 0x45, 0x4C, 0x46, 2, 1, 1, 0], "is binary; should be JSON"),
+      ([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A], "is binary; should be JSON"),
+      ([0x1F, 0x8B, 0x08, 0x41], "is binary; should be JSON"), ([0, 0, 0, 0], "is binary; should be JSON"),
+    ]
+    for (bytes, expected) in table { XCTAssertEqual(message { try JSON.parse(bytes) }, expected, "\(bytes.prefix(8))") }
+    // Text with a mistake in it is told by its place.
+    for (text, place) in [("é", 0), ("{\"a\":1,}", 7), ("hello", 0)] {
+      let found = message { try JSON(parsing: text) }
+      XCTAssertTrue(found.hasPrefix("not valid JSON at byte \(place): "), found)
+    }
+    XCTAssertTrue(message { try JSON.parse([0x22, 0xE9, 0x22]) }.contains("a string is not UTF-8"))
+  }
 }

@@ -7,7 +7,7 @@ final class CheckpointStoreTests: XCTestCase {
   let runs = TemporaryRuns()
 
   private func store(_ fingerprint: String = "f") throws -> CheckpointStore {
-    try CheckpointStore(path: runs("checkpoints"), fingerprint: fingerprint)
+    CheckpointStore(path: runs("checkpoints"), fingerprint: fingerprint)
   }
   private func names() throws -> [String] { try AtomicDirectory.entries(of: runs("checkpoints")) }
 
@@ -111,11 +111,13 @@ final class CheckpointStoreTests: XCTestCase {
     XCTAssertEqual(try names(), ["step-00000010"])
   }
 
-  func testLeftoversOfAKilledWriterAreRemovedAtOpening() throws {
+  func testLeftoversOfAKilledWriterAreRemovedByRecovery() throws {
     try store().writeSmall(step: 10)
     try AtomicDirectory.create(runs("checkpoints/.step-00000020.partial-4711"))
     try runs.write("half", to: "checkpoints/.step-00000020.partial-4711/model.safetensors")
     XCTAssertEqual(try store().steps(), [10])
+    XCTAssertEqual(try names(), [".step-00000020.partial-4711", "step-00000010"], "opening changes nothing")
+    try store().recover()
     XCTAssertEqual(try names(), ["step-00000010"])
   }
 
@@ -126,5 +128,47 @@ final class CheckpointStoreTests: XCTestCase {
     }
     XCTAssertEqual(try store().steps(), [])
     XCTAssertEqual(CheckpointStore.name(step: 123_456_789), "step-123456789")
+  }
+
+  /// As an earlier version may have written one: whole by its checksums.
+  func testACheckpointThatIsNotFiniteIsPassedOver() throws {
+    try store().writeSmall(step: 10)
+    for (step, value) in [(20, Float.nan), (30, .infinity), (40, -.infinity)] {
+      try store().writeSmall(step: step, value: value)
+    }
+    let found = try XCTUnwrap(try store().newestGood())
+    XCTAssertEqual(found.checkpoint.step, 10)
+    XCTAssertEqual(
+      found.passedOver.map(\.reason),
+      [40, 30, 20].map {
+        runs("checkpoints/step-000000\($0)/model.safetensors") + ": tensor \"w\" holds a number that is not finite"
+      })
+    try AtomicDirectory.remove(runs("checkpoints/step-00000010"))
+    XCTAssertTrue(errorText { try self.store().newestGood() }.contains("none of 3 checkpoints is good ("))
+  }
+
+  func testFilesOfOtherKindsAreDamage() throws {
+    for name in ["model.safetensors", "state.json"] {
+      try store().writeSmall(step: 10)
+      try store().writeSmall(step: 20)
+      let path = runs("checkpoints/step-00000020/" + name)
+      unlink(path)
+      XCTAssertEqual(mkfifo(path, 0o644), 0)
+      let found = try XCTUnwrap(try store().newestGood())
+      XCTAssertEqual(found.checkpoint.step, 10)
+      XCTAssertEqual(found.passedOver.map(\.reason), [path + ": is a FIFO; should be a regular file"])
+    }
+  }
+
+  func testCheckpointsThatWereRemovedAreMadeAnew() throws {
+    let store = try store()
+    try store.writeSmall(step: 10)
+    try AtomicDirectory.remove(runs("checkpoints"))
+    try store.writeSmall(step: 20)
+    try store.prune(keep: 3)
+    XCTAssertEqual(try store.steps(), [20])
+    try AtomicDirectory.remove(runs("checkpoints"))
+    try runs.write("", to: "checkpoints")
+    XCTAssertTrue(errorText { try store.writeSmall(step: 30) }.hasSuffix("is a regular file; should be a directory"))
   }
 }

@@ -41,7 +41,7 @@ final class MetricsLogTests: XCTestCase {
   func testATornEndIsCutOff() throws {
     try fill(1...3, try open(at: 0))
     let whole = try text()
-    for tail in ["{", "{\"step\":4,\"loss\":0.", "{\"step\":4,\"loss\":0.5}", "\0\0\0\0", "{\"st\n", "\0\0\n\0"] {
+    for tail in ["{", "{\"step\":4,\"loss\":0.", "\0\0\0\0", "{\"st\n", "\0\0\n\0", "\r", "4"] {
       try runs.write(whole + tail, to: "metrics.jsonl")
       let log = try open(at: 9)
       XCTAssertEqual(try text(), whole, "cuts \(tail.debugDescription)")
@@ -50,14 +50,98 @@ final class MetricsLogTests: XCTestCase {
     }
   }
 
-  func testDamageInTheMiddleIsNotCutSilently() throws {
-    try fill(1...3, try open(at: 0))
-    let damaged = try text().replacingOccurrences(of: "\"step\":2,", with: "\"step\":2;")
-    try runs.write(damaged, to: "metrics.jsonl")
-    XCTAssertEqual(
-      errorText { try self.open(at: 3) }, "\(runs("metrics.jsonl")): line 2 is damaged, and good lines follow")
-    XCTAssertEqual(try text(), damaged)
+  /// What follows the checkpoint goes, whatever it is; what is before it is never lost without a word.
+  func testWhatIsKeptAndSaid() throws {
+    func line(_ step: Int, _ loss: String = "0.5") -> String { "{\"step\":\(step),\"loss\":\(loss)}\n" }
+    let (one, two, three, four) = (line(1), line(2), line(3), line(4))
+    let probe = "{\"step\":3,\"probe_accuracy\":30.5}\n"
+    let long = String(repeating: "x", count: LineReader.longest + 1) + "\n"
+    // Contents, what is left of them at a checkpoint of step 3, and the note.
+    let table: [(String, String, String?)] = [
+      (one + two + three + four, one + two + three, nil),
+      (one + two + three + probe + four, one + two + three + probe, nil),
+      (one + two + three + "junk\n" + four, one + two + three, "line 4 is damaged; it is cut off with what follows"),
+      (one + two + three + "\0\0\n" + line(9), one + two + three, "line 4 is damaged; it is cut off"),
+      (one + two + three + long + four, one + two + three, "line 4 is longer than any line of metrics; it is cut off"),
+      (one + two + three + four + "junk\n" + two, one + two + three, nil),
+      (one + two + three + "{\"step\":4", one + two + three, nil),
+      (one + two + three + "{\"loss\":4}\n" + four, one + two + three, "line 4 is damaged"),
+      (one + three, one + three, "lacks the lines of steps 2"),
+      (two + three, two + three, "lacks the lines of steps 1"),
+      (one + two + four, one + two, "lacks the lines of steps 3"),
+      (one + probe, one + probe, "lacks the lines of steps 2 to 3"),
+      ("", "", "lacks the lines of steps 1 to 3"), ("\0\0\0", "", "lacks the lines of steps 1 to 3"),
+      (one + two + "{\"step\":3,\"lo", one + two, "line 3 is damaged; it is cut off"),
+      (one + two + "{\"step\":3,\"lo\n" + four, one + two, "line 3 is damaged; it is cut off"),
+      (one + two + String(three.dropLast()), one + two + three, nil),
+      (
+        (one + two + three).replacingOccurrences(of: "\n", with: "\r\n"),
+        "\(one)\(two)\(three)"
+          .replacingOccurrences(of: "\n", with: "\r\n"), nil
+      ),
+      (one + "\n" + two + " \r\n" + three, one + "\n" + two + " \r\n" + three, nil),
+      (one + two + line(3, "null") + four, one + two + line(3, "null"), nil),
+    ]
+    for (contents, kept, note) in table {
+      try runs.write(contents, to: "metrics.jsonl")
+      let log = try open(at: 3)
+      let shown = String(contents.prefix(120).debugDescription)
+      XCTAssertEqual(try text(), kept, shown)
+      let notes = log.notes.joined(separator: " | ")
+      XCTAssertTrue(note.map { notes.contains($0) } ?? notes.isEmpty, "\(shown): \(notes)")
+      try log.append(step: 4, [("loss", 1)])
+      let steps = try MetricsLog.read(log.path).compactMap { $0["loss"] == nil ? nil : $0["step"]?.int }
+      XCTAssertEqual(steps.count, Set(steps).count, "each step once")
+      XCTAssertEqual(steps.last, 4)
+    }
+  }
+
+  func testDamageBeforeTheCheckpointIsNotCutSilently() throws {
+    func line(_ step: Int) -> String { "{\"step\":\(step),\"loss\":0.5}\n" }
+    let long = String(repeating: "x", count: LineReader.longest + 1) + "\n"
+    let table = [
+      (line(1) + "{\"step\":2;}\n" + line(3), "line 2 is damaged"), ("\0" + line(1) + line(2), "line 1 is damaged"),
+      (line(1) + long + line(3), "line 2 is longer than any line"),
+      (line(1) + "{}\n[]\n" + line(3), "line 2 is damaged"),
+      (line(1) + line(2) + line(2) + line(3), "line 3 is of step 2 again"),
+      (line(1) + line(3) + line(2), "line 3 is of step 2 and follows step 3"),
+      (line(0) + line(1), "line 1 is of step 0, which is none"),
+    ]
+    for (contents, reason) in table {
+      try runs.write(contents, to: "metrics.jsonl")
+      let error = errorText { try self.open(at: 3) }
+      XCTAssertEqual(
+        error,
+        "\(runs("metrics.jsonl")): \(reason)\(reason.hasSuffix("any line") ? " of metrics" : ""), before the end of the "
+          + "checkpoint of step 3; should be mended or deleted, and the run goes on")
+      XCTAssertEqual(try text(), contents, "it stays as it is")
+    }
+    try runs.write(line(1) + "junk\n", to: "metrics.jsonl")
     XCTAssertTrue(errorText { try MetricsLog.read(self.runs("metrics.jsonl")) }.contains("line 2 is not valid JSON"))
+  }
+
+  func testManyGapsAreToldShortly() throws {
+    try runs.write((1...40).map { "{\"step\":\($0 * 3),\"loss\":1}\n" }.joined(), to: "metrics.jsonl")
+    XCTAssertEqual(
+      try open(at: 121).notes,
+      [
+        "\(runs("metrics.jsonl")): lacks the lines of steps 1 to 2, 4 to 5, 7 to 8, 10 to 11, 13 to 14 and 71 more"
+      ])
+  }
+
+  func testAPathOfAnotherKindIsRefused() throws {
+    try AtomicDirectory.create(runs("metrics.jsonl"))
+    XCTAssertTrue(errorText { try self.open(at: 1) }.hasSuffix("is a directory; should be a regular file"))
+    rmdir(runs("metrics.jsonl"))
+    XCTAssertEqual(mkfifo(runs("metrics.jsonl"), 0o644), 0)
+    XCTAssertTrue(errorText { try self.open(at: 1) }.hasSuffix("is a FIFO; should be a regular file"))
+    XCTAssertTrue(errorText { try MetricsLog.read(self.runs("metrics.jsonl")) }.hasSuffix("should be a regular file"))
+    unlink(runs("metrics.jsonl"))
+    // A log on another disk is fine.
+    symlink(runs("elsewhere"), runs("metrics.jsonl"))
+    try fill(1...3, try open(at: 0))
+    XCTAssertEqual(try open(at: 2).notes, [])
+    XCTAssertEqual(try MetricsLog.read(runs("elsewhere")).count, 2)
   }
 
   func testAFullDiskLeavesWholeLines() throws {

@@ -36,11 +36,11 @@ final class TemporaryRuns {
     try bytes.write(to: URL(fileURLWithPath: self(name)))
   }
 
-  /// Every file's path from here and its bytes.
+  /// Every regular file's path from here and its bytes.
   func everything() throws -> [String: Data] {
     var result: [String: Data] = [:]
     for name in try FileManager.default.subpathsOfDirectory(atPath: path) {
-      guard !AtomicDirectory.isDirectory(self(name)) else { continue }
+      guard FileKind.of(self(name)) == .regular else { continue }
       result[name] = try Data(contentsOf: URL(fileURLWithPath: self(name)))
     }
     return result

@@ -144,7 +144,7 @@ final class FlagMistakesTests: XCTestCase {
     _ arguments: [String], ends end: String = "", contains part: String = "", line: UInt = #line
   ) {
     XCTAssertThrowsError(
-      try Command(arguments, read: { throw FileError($0, "is not there") }), "\(arguments)", line: line
+      try Command(arguments, read: { throw FileError($0, cannot: "open", code: ENOENT) }), "\(arguments)", line: line
     ) {
       XCTAssertTrue($0 is UsageError, line: line)
       let text = "\($0)"

@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import Studies
 import Training
 import XCTest
@@ -15,7 +16,7 @@ final class StudyCommandTests: XCTestCase {
 
   private func parse(_ arguments: String...) throws -> StudyRequest {
     let command = try Command(["study"] + arguments) { path in
-      guard let text = self.files[path] else { throw FileError(path, "is not there") }
+      guard let text = self.files[path] else { throw FileError(path, cannot: "open", code: ENOENT) }
       return Array(text.utf8)
     }
     guard case .study(let request) = command else { throw UsageError("no study: \(command)") }
@@ -25,7 +26,7 @@ final class StudyCommandTests: XCTestCase {
   private func assertUsage(_ message: String, _ arguments: String..., line: UInt = #line) {
     XCTAssertThrowsError(
       try Command(["study"] + arguments) { path in
-        guard let text = self.files[path] else { throw FileError(path, "is not there") }
+        guard let text = self.files[path] else { throw FileError(path, cannot: "open", code: ENOENT) }
         return Array(text.utf8)
       }, line: line
     ) {
