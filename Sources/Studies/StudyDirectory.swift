@@ -21,7 +21,7 @@ enum StudyDirectory {
   /// - Throws: `RunDirectoryError`, `FileError`, what `findRuns` throws.
   static func open(_ study: Study, ranks: Int, _ path: String, findRuns: () throws -> Void) throws -> RunLock {
     func refuse() throws {
-      if case .ours = try RunFolder(path, as: kind) { try refuseAnother(study, path) }
+      try refuseOthers(study, path)
       try findRuns()
     }
     try refuse()
@@ -37,6 +37,11 @@ enum StudyDirectory {
       AtomicDirectory.removeEmpty(made)
       throw error
     }
+  }
+
+  /// - Throws: `RunDirectoryError` where the directory is another study's, or something else than a study's; `FileError`.
+  static func refuseOthers(_ study: Study, _ path: String) throws {
+    if case .ours = try RunFolder(path, as: kind) { try refuseAnother(study, path) }
   }
 
   /// Finds out whether the directory is still the one that was opened.

@@ -42,6 +42,7 @@ public final class StudyRunner {
     self.show = show
     let runs = try world.together { try study.runs(ranks: world.size) }
     self.runs = runs
+    try world.together { if world.rank == 0 { try StudyDirectory.refuseOthers(study, path) } }
     let configs = try runs.map { try Self.prepare($0, study, path, world) }
     var lock: RunLock?
     var found: [RunResult] = []
