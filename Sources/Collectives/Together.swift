@@ -9,7 +9,8 @@ extension StatusError {
   public var isPermanent: Bool { false }
 }
 
-/// What every rank throws when a body failed on at least one: the failure of the lowest such rank, in its words.
+/// What every rank throws when a body failed on at least one: the failure of the lowest such rank, in its words. Where
+/// that is not rank 0, which speaks for all, they begin with the rank and its host.
 public struct SharedError: StatusError, CustomStringConvertible {
   /// The lowest rank that failed, in the communicator that agreed on it.
   public let rank: Int
@@ -65,7 +66,7 @@ extension Communicator {
       told = withUnsafeBytes(of: (error?.exitStatus ?? 1).littleEndian) { Array($0) }
       told +=
         [error?.isPermanent ?? false ? 1 : 0]
-        + Array((rank == 0 ? "\(own)" : "rank \(rank) on \(Self.host): \(own)").utf8)
+        + Array((rank == 0 || own is SharedError ? "\(own)" : "rank \(rank) on \(Self.host): \(own)").utf8)
     }
     told = try broadcast(told, from: lowest)
     let status = told.prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }

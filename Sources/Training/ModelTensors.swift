@@ -9,8 +9,8 @@ public struct ModelFileError: Error, CustomStringConvertible {
   public let description: String
 }
 
-/// The model's tensors by the names and in the layouts of its files: `online.encoder.<torchvision key>` and so on, so
-/// that PyTorch's load_state_dict takes them as they are.
+/// The model's tensors by the names and in the layouts of its files: `online.encoder.<torchvision key>` and so on, in
+/// PyTorch's layouts.
 public enum ModelTensors {
   /// Adds the networks' parameters and running statistics.
   public static func add(_ method: Siamese, to writer: inout SafetensorsWriter) {

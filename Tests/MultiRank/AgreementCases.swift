@@ -6,6 +6,11 @@ private struct Mistake: StatusError, CustomStringConvertible {
   var exitStatus: Int32 { 2 }
 }
 
+/// A failure's words as all ranks are told them.
+private func told(_ message: String, by rank: Int) -> String {
+  rank == 0 ? message : "rank \(rank) on \(Communicator.host): \(message)"
+}
+
 /// What several ranks must know together: failures and decisions.
 var agreementCases: [MultiRankCase] {
   [
@@ -19,7 +24,8 @@ var agreementCases: [MultiRankCase] {
             if communicator.rank == culprit { throw Mistake(description: "data.bin: record \(culprit) ends early ✂") }
           }
         }
-        try expectEqual(error.message, "data.bin: record \(culprit) ends early ✂", "the message")
+        try expectEqual(
+          error.message, told("data.bin: record \(culprit) ends early ✂", by: culprit), "the message")
         try expectEqual(error.exitStatus, 2, "the status")
         try expectEqual(error.rank, culprit, "the rank")
         try expectEqual(error.underlying is Mistake, communicator.rank == culprit, "the rank's own error")
@@ -31,7 +37,7 @@ var agreementCases: [MultiRankCase] {
           if communicator.rank >= 1 { throw ExpectationFailure(description: "from \(communicator.rank)") }
         }
       }
-      try expectEqual(error.message, "from 1", "the message")
+      try expectEqual(error.message, told("from 1", by: 1), "the message")
       try expectEqual(error.rank, 1, "the rank")
       try expectEqual(error.exitStatus, 1, "the status")
       // The communicator goes on after an agreed failure.
@@ -45,7 +51,7 @@ var agreementCases: [MultiRankCase] {
           }
         }
       }
-      try expectEqual(error.message, "deep")
+      try expectEqual(error.message, told("deep", by: communicator.size - 1))
       try expectEqual(error.exitStatus, 2)
     },
     MultiRankCase(name: "agreement: rank 0 decides for all") { communicator in
