@@ -122,7 +122,7 @@ final class STL10Tests: XCTestCase {
     }
     try FileManager.default.createDirectory(atPath: train, withIntermediateDirectories: false)
     try write("test_y.bin", [2, 3])
-    XCTAssertEqual(message(), "\(train): is not a regular file")
+    XCTAssertEqual(message(), "\(train): is a directory; should be a regular file")
   }
 
   /// A disk that fails in the middle of a run, here a file that is cut back: the loader says so instead of waiting.
