@@ -170,8 +170,8 @@ public enum AtomicDirectory {
   /// Removes directories that were made in vain, the last first; those in which something is by now stay.
   public static func removeEmpty(_ made: [String]) { for path in made.reversed() { rmdir(path) } }
 
-  /// The names in a directory but "." and "..", sorted. Names are bytes: what is not UTF-8 in one is U+FFFD here, so that
-  /// it can be shown and does not lead back to its file.
+  /// The names in a directory but "." and "..", sorted. Names are bytes: what is not UTF-8 in one is U+FFFD here, which
+  /// can be shown and does not lead back to its file.
   public static func entries(of path: String) throws -> [String] {
     try rawEntries(of: Array(path.utf8CString), shown: path).map { name in
       name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }

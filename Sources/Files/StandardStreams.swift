@@ -4,9 +4,9 @@ import Foundation
 public enum StandardStreams {
   /// Makes them safe to use; the first thing that a program does.
   ///
-  /// A stream that the caller closed is opened on /dev/null, or the next file to be opened would get its number and what
-  /// is printed. It is opened for the other direction, so that using it fails as on a closed one. A write beyond the
-  /// limit of file sizes (`ulimit -f`) fails with an error instead of ending the process.
+  /// A stream that the caller closed is opened on /dev/null, or the next file to be opened would get its number and
+  /// what is printed. It is opened for the other direction, so that using it fails as on a closed one. A write beyond
+  /// the limit of file sizes (`ulimit -f`) fails with an error instead of ending the process.
   public static func prepare() {
     for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
       // The lowest free number is this one: those below are open by now.

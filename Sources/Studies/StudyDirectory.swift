@@ -14,8 +14,8 @@ enum StudyDirectory {
 
   /// Takes a study's directory, makes it where it is missing, and leaves its record there.
   ///
-  /// Nothing is made, removed or renamed before the folder is known to be the study's, empty or absent; leftovers of killed
-  /// writers go when nothing is left to refuse. A directory that was made and then refused is removed again.
+  /// Nothing is made, removed or renamed before the folder is known to be the study's, empty or absent; leftovers of
+  /// killed writers go when nothing is left to refuse. A directory that was made and then refused is removed again.
   /// - Parameter findRuns: looks at what is there of the study's runs; what it throws refuses the directory.
   /// - Returns: the lock that keeps other jobs out.
   /// - Throws: `RunDirectoryError`, `FileError`, what `findRuns` throws.

@@ -43,8 +43,8 @@ public final class CheckpointStore {
     self.fingerprint = fingerprint
   }
 
-  /// Removes what killed writers left of checkpoints, and puts back what was being replaced; once the run is known to go
-  /// on.
+  /// Removes what killed writers left of checkpoints, and puts back what was being replaced; once the run is known to
+  /// go on.
   /// - Throws: `FileError`.
   public func recover() throws {
     guard AtomicDirectory.isDirectory(path) else { return }

@@ -14,8 +14,8 @@ public final class MetricsLog {
   private let file: OpenFile
   private var length: Int
 
-  /// Opens the log, makes it where it is missing, and cuts off what follows the checkpoint: lines of later steps, damaged
-  /// ones among them, and a line that was torn. Reads in chunks.
+  /// Opens the log, makes it where it is missing, and cuts off what follows the checkpoint: lines of later steps,
+  /// damaged ones among them, and a line that was torn. Reads in chunks.
   /// - Parameter step: finished steps of the checkpoint that training goes on from; 0 empties the log.
   /// - Throws: `FileError`, also for a damaged line, or a step that is there twice, before the checkpoint's end.
   public init(path: String, resumeAt step: Int) throws {

@@ -178,8 +178,8 @@ public final class RunDirectory {
 
   /// Makes a new directory of its own, whoever else makes one at the same time.
   ///
-  /// `runs/byol-shapes-20261123-142501`: method, the last part of the data's path and the local time; a number at the end
-  /// where that is taken.
+  /// `runs/byol-shapes-20261123-142501`: method, the last part of the data's path and the local time; a number at the
+  /// end where that is taken.
   /// - Returns: its path.
   /// - Throws: `FileError`.
   public static func makeDefault(

@@ -61,8 +61,8 @@ package enum RunFolder: Equatable {
       let names = others.prefix(2).map { shown($0) }.joined(separator: " and ")
       let rest = others.count > 2 ? " and \(others.count - 2) more" : ""
       throw RunDirectoryError(
-        "\(path): is no \(kind.name)'s directory: it holds \(names)\(rest); should be a \(kind.name)'s, empty or absent; "
-          + "choose another --out")
+        "\(path): is no \(kind.name)'s directory: it holds \(names)\(rest); should be a \(kind.name)'s, empty or "
+          + "absent; choose another --out")
     }
     self = .empty
   }

@@ -37,8 +37,8 @@ package final class RunLock {
   /// Another's file of that name stays.
   deinit { if (try? file.presence()) == .there { unlink(file.path) } }
 
-  /// What has become of the directory or of the lock's file since the lock was taken, as the end of a message; nil while
-  /// both are where they were.
+  /// What has become of the directory or of the lock's file since the lock was taken, as the end of a message; nil
+  /// while both are where they were.
   /// - Throws: `FileError` where the system does not say.
   package func loss() throws -> String? {
     switch try directory.presence() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests of byol-dist's files as a user meets them: folders of others', odd files, closed and full outputs, directories that
-# go during a run, names that are taken at the same time.
+# Tests of byol-dist's files as a user meets them: folders of others', odd files, closed and full outputs, directories
+# that go during a run, names that are taken at the same time.
 # Usage: Tests/EndToEnd/files.sh [FILTER]; ends with "N passed, N failed, N skipped".
 set -euo pipefail
 suite=files

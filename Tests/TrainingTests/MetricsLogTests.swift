@@ -101,7 +101,7 @@ final class MetricsLogTests: XCTestCase {
     let long = String(repeating: "x", count: LineReader.longest + 1) + "\n"
     let table = [
       (line(1) + "{\"step\":2;}\n" + line(3), "line 2 is damaged"), ("\0" + line(1) + line(2), "line 1 is damaged"),
-      (line(1) + long + line(3), "line 2 is longer than any line"),
+      (line(1) + long + line(3), "line 2 is longer than any line of metrics"),
       (line(1) + "{}\n[]\n" + line(3), "line 2 is damaged"),
       (line(1) + line(2) + line(2) + line(3), "line 3 is of step 2 again"),
       (line(1) + line(3) + line(2), "line 3 is of step 2 and follows step 3"),
@@ -112,7 +112,7 @@ final class MetricsLogTests: XCTestCase {
       let error = errorText { try self.open(at: 3) }
       XCTAssertEqual(
         error,
-        "\(runs("metrics.jsonl")): \(reason)\(reason.hasSuffix("any line") ? " of metrics" : ""), before the end of the "
+        "\(runs("metrics.jsonl")): \(reason), before the end of the "
           + "checkpoint of step 3; should be mended or deleted, and the run goes on")
       XCTAssertEqual(try text(), contents, "it stays as it is")
     }
