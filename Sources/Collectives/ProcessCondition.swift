@@ -14,7 +14,7 @@ package struct ProcessIdentity: Equatable, Sendable {
     ProcessIdentity(number: getpid(), startTime: ProcessStatus.read(getpid())?.startTime ?? 0)
   }
 
-  /// What the system says of the process now.
+  /// The state that the system reports for the process now.
   package var condition: ProcessCondition {
     guard let status = ProcessStatus.read(number) else {
       return kill(number, 0) != 0 && errno == ESRCH ? .dead : .unknown
@@ -24,7 +24,7 @@ package struct ProcessIdentity: Equatable, Sendable {
   }
 }
 
-/// What a process is doing, by the system's word.
+/// The state of a process as the system reports it.
 package enum ProcessCondition: Equatable, Sendable {
   case alive
   /// By SIGSTOP and the like, until SIGCONT.

@@ -1,6 +1,6 @@
 internal import CMPI
 
-/// What a rank shows of itself to the watchdogs of its host's ranks: numbers of 64 bits in memory that they share,
+/// The entry that a rank shows to the watchdogs of its host's ranks: numbers of 64 bits in memory that they share,
 /// written by that rank alone, but for the word that ends it.
 struct RankEntry {
   /// Its place in an array of numbers; what every step writes is in a cache line of its own.

@@ -1,4 +1,4 @@
-/// What is known of a rank when a wait is judged, wherever it runs.
+/// The status of a rank when a wait is judged, wherever it runs.
 package struct RankStatus: Equatable, Sendable {
   package enum Activity: Equatable, Sendable {
     case dead
@@ -44,7 +44,7 @@ package struct RankStatus: Equatable, Sendable {
 package struct StallReport {
   /// Of all ranks that are known of.
   let ranks: [RankStatus]
-  /// How many ranks run on other hosts, of which nothing is known.
+  /// Ranks on other hosts, of which nothing is known.
   let elsewhere: Int
   /// Seconds.
   let limit: Double

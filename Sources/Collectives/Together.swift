@@ -9,7 +9,7 @@ extension StatusError {
   public var isPermanent: Bool { false }
 }
 
-/// What every rank throws when a body failed on at least one: the failure of the lowest such rank, in its words. Where
+/// The error that every rank throws when a body failed on at least one: the failure of the lowest such rank, in its words. Where
 /// that is not rank 0, which speaks for all, they begin with the rank and its host.
 public struct SharedError: StatusError, CustomStringConvertible {
   /// The lowest rank that failed, in the communicator that agreed on it.

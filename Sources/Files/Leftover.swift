@@ -1,4 +1,4 @@
-/// What a killed writer of `AtomicFile` or `AtomicDirectory` leaves beside an entry, by its exact name.
+/// A leftover of a killed writer of `AtomicFile` or `AtomicDirectory` beside an entry, by its exact name.
 public struct Leftover: Equatable, Sendable {
   public enum Kind: Equatable, Sendable {
     /// `.NAME.partial-4711`: not complete; the number is the writing process's.

@@ -25,7 +25,7 @@ public final class OpenFile: @unchecked Sendable {
   /// - Throws: `FileError`, for one that says what else the path is.
   public convenience init(regular path: String, _ flags: Int32, action: String) throws {
     do { try self.init(path, flags | O_NONBLOCK | O_NOCTTY, action: action) } catch let error as FileError {
-      // What cannot even be opened: a socket, a FIFO without a reader, a directory to write to.
+      // Some kinds cannot even be opened: a socket, a FIFO without a reader, a directory to write to.
       guard [ENXIO, EISDIR].contains(error.code), let kind = FileKind.of(path), kind != .regular else { throw error }
       throw FileError(path, "is \(kind.rawValue); should be a regular file")
     }

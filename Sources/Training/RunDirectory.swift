@@ -127,9 +127,11 @@ public final class RunDirectory {
       let (old, new) = (inForce(there, key), inForce(settings, key))
       guard old == new else {
         if key == PreparedRun.digestKey {
-          throw RunDirectoryError(
-            "\(path): holds a run on other images: \(old.string ?? "unknown") there and \(new.string ?? "unknown") in the "
-              + "data now; choose another --out")
+          let fault =
+            old == .null
+            ? "holds a run of an earlier version, which did not note its images"
+            : "holds a run on other images: \(old.string ?? "unknown") there and \(new.string ?? "unknown") in the data now"
+          throw RunDirectoryError("\(path): \(fault); choose another --out")
         }
         throw RunDirectoryError(
           "\(path): holds a run of other settings: \(key) is \(old) there and \(new) here; choose another --out")

@@ -81,5 +81,5 @@ ip -n "$two" link set eth0 down
 status=0
 wait "$pid" || status=$?
 echo "status $status" >>"$work/out"
-check "hosts: a pulled cable ends the job with the reason" "$work/out" "for a rank of another host, all alive" \ "status 1"
+check "hosts: a pulled cable ends the job with the reason" "$work/out" "for a rank of another host, all alive" "status 1"
 closing_line

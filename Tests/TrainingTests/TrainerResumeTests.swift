@@ -113,6 +113,11 @@ final class TrainerResumeTests: XCTestCase {
       XCTAssertThrowsError(try trainer.run()) { XCTAssertTrue($0 is Killed, "\($0)") }
     }
     XCTAssertEqual(try runs.run("run") { $0.data = self.runs("moved") }, .finished)
+    let config = try runs.json("run/config.json")
+    let old = JSON.object((config.members ?? []).filter { $0.key != "data_digest" })
+    try old.pretty.write(toFile: runs("run/config.json"), atomically: true, encoding: .utf8)
+    try expectRefusal("run", "a run of an earlier version") { $0.data = self.runs("moved") }
+    try config.pretty.write(toFile: runs("run/config.json"), atomically: true, encoding: .utf8)
     // A finished run is not shown for other images either.
     try TinyImages.write(to: runs("data"))
     try expectRefusal("run", "holds a run on other images") { $0.data = self.runs("fewer") }
