@@ -13,16 +13,20 @@ public enum EMAPlacement: String, CaseIterable, Codable, Sendable {
 /// The EMA target: xi <- tau xi + (1 - tau) theta (Grill et al. 2020, equation 1). Its message may be under way while the
 /// next step begins.
 public final class MovingAverageTarget {
-  /// Floats that rank 0 updates and sends at a time: four megabytes.
-  private static let pieceFloats = 1 << 20
-
+  /// Floats that rank 0 updates and sends at a time.
+  private let pieceFloats: Int
   private let target: ParameterStore
   private let online: ParameterStore
   private let placement: EMAPlacement
   private let communicator: Communicator
   private var messages: [Pending] = []
 
-  public init(target: ParameterStore, online: ParameterStore, placement: EMAPlacement, communicator: Communicator) {
+  /// - Parameter pieceFloats: of a message of rank 0's; four megabytes unless said.
+  public init(
+    target: ParameterStore, online: ParameterStore, placement: EMAPlacement, communicator: Communicator,
+    pieceFloats: Int = 1 << 20
+  ) {
+    self.pieceFloats = pieceFloats
     self.target = target
     self.online = online
     self.placement = placement
@@ -38,8 +42,8 @@ public final class MovingAverageTarget {
     let count = target.values.count
     guard placement == .rank0 && communicator.size > 1 else { return move(0..<count, tau, team) }
     // Piece by piece, so that the ranks fetch one while rank 0 computes the next.
-    for first in stride(from: 0, to: count, by: Self.pieceFloats) {
-      let piece = first..<min(first + Self.pieceFloats, count)
+    for first in stride(from: 0, to: count, by: pieceFloats) {
+      let piece = first..<min(first + pieceFloats, count)
       if communicator.rank == 0 { move(piece, tau, team) }
       let values = UnsafeMutableBufferPointer(start: target.values.pointer + first, count: piece.count)
       messages.append(try communicator.startBroadcast(values, from: 0))

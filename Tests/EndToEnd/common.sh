@@ -119,6 +119,17 @@ at_step() {
   done
 }
 
+# steps_after_resuming RUN N: waits until the job has gone on from its checkpoint and finished so many steps since.
+steps_after_resuming() {
+  local from
+  for _ in $(seq 1200); do
+    from=$(sed -nE 's/^resumed from step ([0-9]+) of .*/\1/p' "$work/out")
+    [ -z "$from" ] || break
+    sleep 0.05
+  done
+  at_step "$1" $((${from:-0} + $2))
+}
+
 ended() { # waits for the job; sets status
   status=0
   wait "$job" || status=$?

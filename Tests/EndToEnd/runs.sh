@@ -106,14 +106,14 @@ signals() {
 
   if [ "$scope" = sync ]; then
     start 2 "${new[@]}" --out "$run"
-    at_step "$run" 550
+    steps_after_resuming "$run" 100
     kill -TERM "$job"
     ended
     ends "$scope: TERM at launch/run" 75 "stopped after a complete checkpoint of step"
   fi
 
   start 2 "${new[@]}" --out "$run"
-  at_step "$run" 1100
+  steps_after_resuming "$run" 100
   ranks_there=$(pgrep -P "$(pgrep -P "$job" mpirun)")
   # shellcheck disable=SC2086
   kill -KILL $(head -n 1 <<<"$ranks_there")
@@ -122,7 +122,7 @@ signals() {
 
   if [ "$scope" = sync ]; then
     start 2 "${new[@]}" --out "$run" --resume must
-    at_step "$run" 1700
+    steps_after_resuming "$run" 100
     kill -USR1 "$(pgrep -P "$job" mpirun)"
     ended
     ends "$scope: USR1 at mpirun" 75 "stopped after a complete checkpoint of step"

@@ -53,6 +53,25 @@ final class ViewTests: XCTestCase {
     assertUniform(crops.map { (Double($0.left) + 0.5) / Double(4001 - $0.width) }, 0, 1, "left")
   }
 
+  /// MoCo v2's own numbers: an area of 0.2 to 1 and a ratio of 3/4 to 4/3, of which all is drawn and nothing beyond.
+  func testMoCosCropsReachTheirBoundsAndNoFarther() {
+    let crops = draw(20_000, height: 4000, width: 4000).map(\.crop)
+    let areas = crops.map { Double($0.height * $0.width) / 16e6 }.sorted()
+    let ratios = crops.map { Double($0.width) / Double($0.height) }.sorted()
+    XCTAssertEqual(areas[0], 0.2, accuracy: 0.002)
+    XCTAssertEqual(areas[areas.count - 1], 1, accuracy: 0.02)
+    XCTAssertEqual(ratios[0], 0.75, accuracy: 0.002)
+    XCTAssertEqual(ratios[ratios.count - 1], 4 / 3.0, accuracy: 0.002)
+  }
+
+  func testBlurBeginsAt64Pixels() {
+    for (size, blurs) in [(32, false), (33, false), (48, false), (63, false), (64, true), (96, true)] {
+      let recipe = ViewRecipe(policy: .moco, imageSize: size, seed: 4)
+      let views = (0..<400).map { recipe.parameters(height: 96, width: 96, epoch: 0, sample: $0, view: 0) }
+      XCTAssertEqual(share(views) { $0.sigma != nil }, blurs ? 0.5 : 0, accuracy: blurs ? 0.1 : 0, "\(size) pixels")
+    }
+  }
+
   func testCropsOfSmallImagesStayInsideAndReachTheEdges() {
     let crops = draw(20_000, height: 32, width: 24).map(\.crop)
     for crop in crops {

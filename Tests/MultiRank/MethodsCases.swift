@@ -56,7 +56,7 @@ func run(
     guard let target = model.target else { continue }
     if let communicator {
       let average = MovingAverageTarget(
-        target: target, online: model.online, placement: placement, communicator: communicator)
+        target: target, online: model.online, placement: placement, communicator: communicator, pieceFloats: 37)
       try average.update(tau: 0.9, team: team)
       try average.settle()
     } else {

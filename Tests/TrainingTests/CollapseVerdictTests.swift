@@ -44,6 +44,20 @@ final class CollapseVerdictTests: XCTestCase {
     }
   }
 
+  /// The trainer hands the watch its warm-up: a network without norms begins with nearly equal projections.
+  func testWarmUpDoesNotCountInARun() throws {
+    let runs = TemporaryRuns()
+    try runs.run("run") {
+      ($0.projectorNorm, $0.predictorNorm) = (.none, .none)
+      ($0.lr, $0.steps, $0.warmupSteps, $0.checkpointEvery) = (100, 180, 70, 0)
+    }
+    let flat = try runs.metrics("run").first {
+      ($0["projection_std"]?.double ?? 1) * 8.0.squareRoot() < 0.01 && $0["loss"] != nil
+    }
+    XCTAssertLessThan(try XCTUnwrap(flat?["step"]?.int), 70, "the course that this is about")
+    XCTAssertEqual(try runs.json("run/summary.json")["collapsed_at"], 71)
+  }
+
   /// Without any norm a high rate makes every projection the same long before the target's: cosines do not show it.
   func testARunsEndIsJudgedByAllMeasures() throws {
     let runs = TemporaryRuns()
