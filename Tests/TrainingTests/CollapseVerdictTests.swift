@@ -49,7 +49,7 @@ final class CollapseVerdictTests: XCTestCase {
     let runs = TemporaryRuns()
     try runs.run("run") {
       ($0.projectorNorm, $0.predictorNorm) = (.none, .none)
-      ($0.lr, $0.steps, $0.warmupSteps, $0.checkpointEvery) = (100, 180, 70, 0)
+      ($0.lr, $0.steps, $0.warmupSteps, $0.checkpointEvery) = (100, 400, 70, 0)
     }
     let flat = try runs.metrics("run").first {
       ($0["projection_std"]?.double ?? 1) * 8.0.squareRoot() < 0.01 && $0["loss"] != nil
