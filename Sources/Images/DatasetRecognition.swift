@@ -17,9 +17,19 @@ enum DatasetRecognition {
         right: "a folder for each of the two")
     }
     guard let format = formats.first else { throw mistake(at: data, names) }
+    if let other = beside(names) {
+      throw ImageError.mistaken(
+        path: data, found: "holds files of both \(format.name) and \(other)", right: "a folder for each of the two")
+    }
     var splits = try format.open(data, names, limit)
     splits.notes += unused(names, of: format.name).map { "\(data): \($0)" }
     return splits
+  }
+
+  /// A data set that is known, not read by this version, and in a folder with one that is.
+  private static func beside(_ names: [String]) -> String? {
+    if names.contains("train.bin"), names.contains("test.bin") { return "CIFAR-100" }
+    return names.contains { $0.hasSuffix("-ubyte") } ? "MNIST's kind" : nil
   }
 
   // MARK: - Names that only look like a format's
@@ -121,6 +131,9 @@ enum DatasetRecognition {
     }
     if has("train", "test", "meta"), !any({ $0.contains(".") && $0 != "file.txt~" }) {
       return ("is CIFAR-100's Python version, which this version does not read", right)
+    }
+    if has("train.mat", "test.mat", "meta.mat") {
+      return ("is CIFAR-100's Matlab version, which this version does not read", right)
     }
     if has("train.mat", "test.mat") {
       return ("is STL-10's Matlab version", "the binary version, stl10_binary.tar.gz, unpacked")
