@@ -107,14 +107,14 @@ public final class OpenFile: @unchecked Sendable {
   }
 }
 
-/// What became of an open file's path.
+/// The fate of an open file's path.
 public enum FilePresence: Equatable, Sendable {
   case there, removed
   /// Another file or directory has the name.
   case replaced
 }
 
-/// What a path leads to, in the words of messages.
+/// The kind of thing at a path, in the words of messages.
 public enum FileKind: String, Sendable {
   case regular = "a regular file"
   case directory = "a directory"

@@ -18,7 +18,7 @@ public enum StandardStreams {
   /// Writes what a command's output is, at once and whole.
   /// - Throws: `OutputError`.
   public static func print(_ text: String, terminator: String = "\n") throws {
-    // What waits in a buffer of the C library comes before.
+    // Text still in a buffer of the C library comes before.
     fflush(nil)
     // A closed pipe is an error to report, not a signal to die from.
     let previous = signal(SIGPIPE, SIG_IGN)

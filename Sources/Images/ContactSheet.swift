@@ -13,7 +13,7 @@ public struct ContactSheetLayout: Equatable, Sendable {
   /// Images shown, and how many of them in a row.
   public let shown, across: Int
   public let width, height: Int
-  /// What each picture is enlarged by.
+  /// The factor that each picture is enlarged by.
   let originalScale, viewScale: Int
   let side, gap, groupHeight: Int
 
@@ -39,7 +39,7 @@ public struct ContactSheetLayout: Equatable, Sendable {
 
   /// Bytes of the sheet.
   public var bytes: Double { Double(width) * Double(height) * 3 }
-  /// What libpng writes of one image: bytes, and pixels of a side.
+  /// Limits of libpng for one image: bytes, and pixels of a side.
   public static let mostBytes = 4_294_967_295.0
   public static let mostPixels = 1_000_000
   /// Whether it can be written as one PNG file.

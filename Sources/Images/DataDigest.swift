@@ -1,5 +1,5 @@
 extension DatasetSplits {
-  /// What stands for the images: two data sets of one digest are taken for the same, wherever their files are and however
+  /// A digest of the images: two data sets of one digest are taken for the same, wherever their files are and however
   /// they are cut into files.
   ///
   /// It is made of both splits' counts, sizes, class names and labels, and of the pixels of some images, the first and the
@@ -36,7 +36,7 @@ private struct ContentHash {
 
   mutating func add(_ bytes: some Sequence<UInt8>) {
     for byte in bytes { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    // What follows does not run into it.
+    // Later bytes do not run into it.
     value = (value ^ 0x100) &* 0x100_0000_01B3
   }
 

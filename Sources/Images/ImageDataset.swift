@@ -42,7 +42,7 @@ public enum EvaluationFraming: Sendable {
 public struct DatasetSplits: Sendable {
   public let train: any ImageDataset
   public let test: any ImageDataset
-  /// What a user should know of how the data was understood, a line each: files that are not used, or missing.
+  /// Notes on how the data was understood, a line each: files that are not used, or missing.
   public internal(set) var notes: [String]
 
   public init(train: any ImageDataset, test: any ImageDataset, notes: [String] = []) {
